@@ -1,0 +1,49 @@
+import { InvalidArgument } from '@umem/errors';
+
+/** Where a service listens or is found: TCP or a Unix socket. */
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** Reads `host:port`, `[v6]:port` or `unix:/absolute/path`. Throws InvalidArgument with those forms. */
+export function parseAddress(text: string): Address {
+  if (text.startsWith('unix:')) {
+    const path = text.slice('unix:'.length);
+    if (!path.startsWith('/')) throw invalid(text, 'the path of a Unix socket must be absolute');
+    if (Buffer.byteLength(path) > 107)
+      throw invalid(text, `the path has ${Buffer.byteLength(path)} bytes and the kernel allows 107`);
+    return { kind: 'unix', path };
+  }
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s/]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (!host || port > 65535) throw invalid(text, 'it is neither');
+  return { kind: 'tcp', host, port };
+}
+
+/** The form that grpc-js takes, and that `parseAddress` reads. */
+export function formatAddress(address: Address): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** True for addresses that only this host can reach. */
+export function isLocal(address: Address): boolean {
+  return (
+    address.kind === 'unix' ||
+    address.host === 'localhost' ||
+    address.host === '::1' ||
+    address.host.startsWith('127.')
+  );
+}
+
+/** True for addresses that mean every interface, so that nobody can dial them. */
+export function isWildcard(address: Address): boolean {
+  return address.kind === 'tcp' && (address.host === '0.0.0.0' || /^[0:]+$/.test(address.host));
+}
+
+function invalid(text: string, why: string): InvalidArgument {
+  return new InvalidArgument(`Address "${text}" must be host:port or unix:/absolute/path; ${why}`, {
+    metadata: { address: text },
+  });
+}
