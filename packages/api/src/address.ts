@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from 'node:net';
 import { InvalidArgument } from '@umem/errors';
 
 /** Where a service listens or is found: TCP or a Unix socket. */
@@ -10,14 +11,16 @@ export function parseAddress(text: string): Address {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length);
     if (!path.startsWith('/')) throw invalid(text, 'the path of a Unix socket must be absolute');
+    if (path.includes('\0')) throw invalid(text, 'the path has a zero byte');
     if (Buffer.byteLength(path) > 107)
       throw invalid(text, `the path has ${Buffer.byteLength(path)} bytes and the kernel allows 107`);
     return { kind: 'unix', path };
   }
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s/]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s/[\]]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  if (!host || port > 65535) throw invalid(text, 'it is neither');
+  const inBrackets = match?.[1];
+  const host = inBrackets ?? match?.[2];
+  if (!host || port > 65535 || (inBrackets && !isIPv6(inBrackets))) throw invalid(text, 'it is neither');
   return { kind: 'tcp', host, port };
 }
 
@@ -29,12 +32,10 @@ export function formatAddress(address: Address): string {
 
 /** True for addresses that only this host can reach. */
 export function isLocal(address: Address): boolean {
-  return (
-    address.kind === 'unix' ||
-    address.host === 'localhost' ||
-    address.host === '::1' ||
-    address.host.startsWith('127.')
-  );
+  if (address.kind === 'unix') return true;
+  const { host } = address;
+  // Not by the first letters alone: 127.0.0.1.example.org is a name that may mean any address.
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** True for addresses that mean every interface, so that nobody can dial them. */

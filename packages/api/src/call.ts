@@ -33,7 +33,7 @@ export function call<Request, Response>(
     const options = { deadline: Date.now() + timeoutMs };
     const pending = method.call(client, request, new Metadata(), options, (error, response) => {
       signal?.removeEventListener('abort', cancel);
-      if (error) reject(fromServiceError(error, peer) as Error);
+      if (error) reject(fromServiceError(error, peer));
       else resolve(response);
     });
     const cancel = (): void => pending.cancel();

@@ -24,7 +24,8 @@ export function streaming<Request, Response>(
     call.on('cancelled', () => ended.abort());
     pump(call, handle(call.request, ended.signal), ended.signal).then(
       () => call.end(),
-      (error: unknown) => call.destroy(Object.assign(new Error(), toServiceError(error))),
+      // Not destroy(error): grpc-js then never sends the status and the client waits for ever.
+      (error: unknown) => void call.emit('error', Object.assign(new Error(), toServiceError(error))),
     );
   };
 }

@@ -1,4 +1,4 @@
-import { PageEncoding } from './gen/umem/v1/page_source.js';
+import type { PageEncoding } from './gen/umem/v1/page_source.js';
 
 /** Bytes in front of the page data of a batch buffer, in which `encodePageBatch` writes the header. */
 export const HEADER_ROOM = 16 << 10;

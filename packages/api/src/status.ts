@@ -42,6 +42,8 @@ export function toServiceError(error: unknown): Partial<ServiceError> {
  * The error that a failed call means to us. `peer` names who was called, for the message. Errors
  * that are not a gRPC status pass unchanged.
  */
+export function fromServiceError(error: Error, peer: string): Error;
+export function fromServiceError(error: unknown, peer: string): unknown;
 export function fromServiceError(error: unknown, peer: string): unknown {
   if (!isServiceError(error)) return error;
   const detail = decodeDetails(error);

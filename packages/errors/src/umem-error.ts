@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import type { status } from '@grpc/grpc-js';
 
 /** Facts of an error for programs: every number and name that its message mentions. */
 export type ErrorMetadata = Readonly<Record<string, string>>;

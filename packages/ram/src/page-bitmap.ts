@@ -72,10 +72,10 @@ export class PageBitmap {
     while (page < limit) {
       const clear = ~Atomics.load(this.#words, page >>> 5) & (-1 << (page & 31));
       if (clear !== 0) {
-        page = (page & ~31) + (31 - Math.clz32(clear & -clear));
+        page += 31 - Math.clz32(clear & -clear) - (page & 31);
         break;
       }
-      page = (page & ~31) + BITS;
+      page += BITS - (page & 31);
     }
     if (page >= limit) return null;
     const end = Math.min(limit, page + maxPages);
