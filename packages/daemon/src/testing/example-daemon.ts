@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { runDaemon } from '../run-daemon.js';
+import { exampleDaemon } from './example-service.js';
+
+await runDaemon(exampleDaemon);
