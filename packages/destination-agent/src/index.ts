@@ -1,0 +1,2 @@
+export type { AgentConfig } from './config.js';
+export { destinationAgentDaemon } from './server.js';
