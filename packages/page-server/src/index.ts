@@ -1,0 +1,1 @@
+export { pageServerDaemon } from './server.js';

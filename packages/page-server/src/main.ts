@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { runDaemon } from '@umem/daemon';
+import { pageServerDaemon } from './server.js';
+
+await runDaemon(pageServerDaemon);

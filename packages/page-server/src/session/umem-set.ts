@@ -1,0 +1,356 @@
+import type { LaneTarget } from '@umem/api';
+import { StateMachine, Watchable, type Logger } from '@umem/daemon';
+import { Cancelled, HostPrecondition, messageOf, PageLoss, PeerUnavailable, WrongState } from '@umem/errors';
+import { pagesIn, type RamBlock } from '@umem/ram';
+import { events } from '../events.js';
+import type { FaultTable } from '../fault/fault-table.js';
+import { release } from '../finish/release.js';
+import type { Handoff } from '../handoff/handoff-connection.js';
+import { HandoffListener, handoffSocketPath } from '../handoff/handoff-listener.js';
+import { readHandoff } from '../handoff/handoff-message.js';
+import { UmemMemory } from '../place/umem-memory.js';
+import type { LaneLoss } from '../receive/lane-loss.js';
+import { missingPages } from '../receive/missing-pages.js';
+import { SourceLink } from '../receive/source-link.js';
+import type { RequestLane } from '../request/demand-sender.js';
+import { BEFORE_ARMED, GUEST_MAY_RUN, UMEM_STATES, type UmemStateName } from '../umem-state.js';
+import { ControlPipe, type ControlStream } from './control-pipe.js';
+import { GuestMemory, vmmGone } from './guest-memory.js';
+import { checkNamedPages, type NamedPages } from './named-pages.js';
+import { PageFlow } from './page-flow.js';
+
+/** Milliseconds between looks whether the VMM still exists: nothing tells us when it exits. */
+const VMM_CHECK_INTERVAL_MS = 1_000;
+
+export interface UmemSetSettings {
+  readonly name: string;
+  readonly blocks: readonly RamBlock[];
+  /** User id of the VMM, when it is another than ours. */
+  readonly vmmUserId: number | undefined;
+  readonly stateDir: string;
+  readonly log: Logger;
+  readonly timing: UmemTiming;
+}
+
+/** Times in milliseconds, and one count. */
+export interface UmemTiming {
+  readonly connectTimeoutMs: number;
+  readonly maxReconnectDelayMs: number;
+  readonly maxRefusals: number;
+  readonly handoffTimeoutMs: number;
+  readonly quitTimeoutMs: number;
+}
+
+/**
+ * All RAM blocks of one incoming VM, from the handoff until the memory is plain. This file is the table
+ * of contents of a set's life; each step is in the folder that it belongs to. Main event loop only.
+ */
+export class UmemSet {
+  readonly name: string;
+  readonly handoffSocketPath: string;
+  readonly memory: UmemMemory;
+  /** Notified at each change of state; ended when the set is. */
+  readonly changes = new Watchable<UmemSet>(this);
+  /** Set once, when the set fails. */
+  error = '';
+
+  readonly #settings: UmemSetSettings;
+  readonly #log: Logger;
+  readonly #machine: StateMachine<UmemStateName>;
+  readonly #guest = new GuestMemory();
+  readonly #listener: HandoffListener;
+  readonly #flow: PageFlow;
+  readonly #link: SourceLink;
+  readonly #control: ControlPipe;
+  readonly #vmmCheck: NodeJS.Timeout;
+  #wasArmed = false;
+  #ended = false;
+
+  /** Opens the handoff socket. Throws what that throws, and leaves nothing behind. */
+  constructor(settings: UmemSetSettings) {
+    const { name, blocks, vmmUserId, stateDir, log, timing } = settings;
+    const subject = `umem ${name}`;
+    this.name = name;
+    this.#settings = settings;
+    this.#log = log.child({ umem: name });
+    this.memory = UmemMemory.create(blocks);
+    this.#machine = new StateMachine({
+      subject,
+      initial: 'AWAITING_HANDOFF',
+      table: UMEM_STATES,
+      onTransition: (from, to, reason) => {
+        this.#log.event(events.stateChanged, { from, to, reason });
+        this.changes.notify();
+      },
+    });
+    this.#flow = new PageFlow(this.memory, this.#guest, {
+      complete: () => this.#complete(),
+      broken: (error) => this.#fail(error),
+      notice: (what, facts) => this.#log.event(NOTICES[what], facts),
+      paused: (paused) =>
+        this.#log.event(paused ? events.faultReadingPaused : events.faultReadingResumed, {
+          pending: this.pendingRequests,
+        }),
+    });
+    const { batches: placer, placement } = this.#flow;
+    this.#link = new SourceLink(
+      {
+        subject,
+        memory: this.memory,
+        placer,
+        placement,
+        isWaitedFor: (blockId, pgoff) => this.faults.isWaitedFor(blockId, pgoff),
+        ...timing,
+      },
+      {
+        flowing: (lane) => this.#flowing(lane),
+        lost: (loss) => this.#laneLost(loss),
+        recovering: (generation) => this.#machine.transition('RECOVERING', `connection ${generation}`),
+        hopeless: (loss) => this.#fail(this.#pageLoss(loss)),
+        missingAfterEos: (pages) => this.#log.event(events.missingAfterEos, { pages }),
+      },
+    );
+    this.#control = new ControlPipe(subject, {
+      ready: () => this.#arm(),
+      quit: () => this.#vmmQuits(),
+      unmapped: (pages) => this.#giveUp(pages),
+      lost: () => this.#controlLost(),
+    });
+    this.handoffSocketPath = handoffSocketPath(stateDir, name);
+    this.#listener = new HandoffListener({
+      path: this.handoffSocketPath,
+      stateDir,
+      vmmUserId,
+      allowedUids: [process.geteuid?.() ?? 0, ...(vmmUserId === undefined ? [] : [vmmUserId])],
+      timeoutMs: timing.handoffTimeoutMs,
+      accept: (handoff) => this.#accept(handoff),
+      refused: (error, pid, uid) => this.#log.event(events.handoffRefused, { error, pid, uid }),
+      failed: (error) => this.#log.event(events.handoffListenerFailed, { error }),
+    });
+    this.#vmmCheck = setInterval(() => this.#checkVmm(), VMM_CHECK_INTERVAL_MS).unref();
+  }
+
+  get state(): UmemStateName {
+    return this.#machine.current;
+  }
+
+  get lanesConnected(): boolean {
+    return this.#link.isConnected;
+  }
+
+  get migrationId(): string {
+    return this.#link.migrationId;
+  }
+
+  get faults(): FaultTable {
+    return this.#flow.faults;
+  }
+
+  get pendingRequests(): number {
+    return this.#flow.pendingRequests;
+  }
+
+  get recoveries(): number {
+    return this.#link.recoveries;
+  }
+
+  /** See Umemd.ConnectUmem. */
+  async connect(target: LaneTarget): Promise<void> {
+    this.#machine.require(BEFORE_ARMED, 'lanes are connected once');
+    try {
+      await this.#link.connect(target);
+    } catch (error) {
+      // The set failed meanwhile and took its lanes along: that is the reason, not the lanes.
+      throw this.#machine.is('FAILED') ? new HostPrecondition(this.error) : error;
+    }
+    this.#log.event(events.lanesConnected, { migrationId: target.migrationId });
+    this.changes.notify();
+  }
+
+  /** Takes the VMM side's stream and tells it where the set stands. Throws AlreadyExists when there is one. */
+  attachControl(stream: ControlStream): void {
+    this.#control.attach(stream);
+    this.#log.event(events.controlAttached);
+    if (this.#machine.is('FAILED')) this.#control.sendError(this.error, this.memory.remainingPages());
+    else if (this.#machine.is('RESIDENT')) this.#control.sendQuit();
+    else if (!this.#machine.is('AWAITING_HANDOFF')) this.#control.sendReady(this.state);
+  }
+
+  /** See Umemd.DeleteUmem. Throws WrongState where a guest would read zeros for pages that it is missing. */
+  async delete(guestNeverRan: boolean): Promise<void> {
+    const pagesMayBeMissed =
+      this.#machine.is(...GUEST_MAY_RUN) || (this.#machine.is('FAILED') && this.#wasArmed);
+    const missing = this.memory.remainingPages();
+    if (missing > 0 && pagesMayBeMissed && !guestNeverRan && !this.#guest.isVmmGone())
+      throw new WrongState(
+        `umem ${this.name}`,
+        this.state,
+        UMEM_STATE_NAMES.filter((state) => !GUEST_MAY_RUN.includes(state) && state !== 'FAILED'),
+        `${missing} pages are missing and a guest may be running; end its VMM first, or vouch with guest_never_ran`,
+      );
+    this.#letGo();
+    if (!this.#guest.isVmmGone()) await this.#guest.unregister();
+    this.#guest.close();
+  }
+
+  /** The page server goes away: the memory stays registered, and faults wait as long as the VMM holds its descriptor. */
+  stop(): void {
+    this.#letGo();
+    this.#guest.close();
+  }
+
+  #letGo(): void {
+    this.#ended = true;
+    clearInterval(this.#vmmCheck);
+    this.#flow.close();
+    this.#link.close();
+    this.#control.end();
+    this.#listener.close();
+    this.changes.end();
+  }
+
+  #accept({ message, uffd, ramFd, pid }: Handoff): { wantsReady: boolean } {
+    this.#machine.require(['AWAITING_HANDOFF'], 'all its memory has been handed over');
+    const { blocks } = this.#settings;
+    const { regions, wantsReady } = readHandoff(message, blocks, this.#guest.map, this.#guest.uffds.length);
+    this.#guest.add(regions, uffd, ramFd, this.#flow.handler);
+    this.#log.event(events.handoffAccepted, {
+      pid,
+      regions: regions.map(({ blockId, pageCount }) => ({ blockId, pageCount })),
+    });
+    if (blocks.every((block) => this.#guest.map.coveredPages(block.blockId) === pagesIn(block))) {
+      this.#machine.transition('HANDED_OFF', 'every block has a userfaultfd');
+      this.#control.sendReady(this.state);
+    }
+    return { wantsReady };
+  }
+
+  /** READY from the VMM side: it is about to load device state, which touches guest RAM. */
+  #arm(): void {
+    this.#machine.require(['HANDED_OFF'], 'it cannot be armed');
+    if (!this.#link.isConnected)
+      throw new WrongState(
+        `umem ${this.name}`,
+        'not connected',
+        ['connected'],
+        'it cannot be armed without lanes',
+      );
+    this.#wasArmed = true;
+    this.#machine.transition('ARMED', 'the VMM side is ready');
+    this.#flow.arm();
+    try {
+      this.#link.arm(this.#guest.map.regions, () => this.#guest.duplicateUffds());
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#control.sendReady(this.state);
+  }
+
+  #flowing(lane: RequestLane): void {
+    if (this.#machine.is('RECOVERING')) this.#machine.transition('ARMED', 'every lane was accepted again');
+    this.#flow.attach(lane);
+    this.changes.notify();
+  }
+
+  #laneLost(loss: LaneLoss): void {
+    this.#log.event(loss.cause === 'batch' ? events.badBatch : events.laneLost, { ...loss });
+    this.#flow.detach();
+    if (this.#machine.is(...BEFORE_ARMED))
+      return this.#fail(
+        new PeerUnavailable(`The source ended the ${loss.lane} before the guest was armed: ${loss.message}`),
+      );
+    if (!this.#machine.is('DETACHED')) this.#machine.transition('DETACHED', `${loss.lane}: ${loss.message}`);
+    this.changes.notify();
+  }
+
+  #controlLost(): void {
+    this.#log.event(events.controlLost);
+    if (this.#machine.is(...BEFORE_ARMED))
+      this.#fail(
+        new PeerUnavailable('The VMM side left before the guest was armed: prepare the migration again'),
+      );
+  }
+
+  /** QUIT that does not answer ours. When every page is there, it says nothing new. */
+  #vmmQuits(): void {
+    if (this.#machine.is('RESIDENT')) return;
+    this.#fail(new Cancelled(`The VMM side quit with ${this.memory.remainingPages()} pages missing`));
+  }
+
+  #giveUp(pages: NamedPages): void {
+    this.#machine.require(GUEST_MAY_RUN, 'pages are given up by a running guest only');
+    checkNamedPages(pages, this.memory);
+    this.#flow.giveUp(pages.blockId, pages.pgoffs);
+  }
+
+  /** Called by whoever settled the last page, in any thread, once. */
+  #complete(): void {
+    if (this.#ended || this.#machine.isFinal) return;
+    this.#machine.transition('RESIDENT', 'every page has arrived or was given up');
+    this.#flow.detach();
+    this.#link.stopRecovering();
+    release({
+      guest: this.#guest,
+      link: this.#link,
+      control: this.#control,
+      log: this.#log,
+      quitTimeoutMs: this.#settings.timing.quitTimeoutMs,
+    }).then(
+      () => this.#released(),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #released(): void {
+    if (this.#ended || this.#machine.isFinal) return;
+    this.#machine.transition('RELEASED', 'the memory is plain');
+    this.#letGo();
+  }
+
+  #checkVmm(): void {
+    // Every page is there: the VMM's end is no business of the migration any more.
+    if (this.#machine.is('RESIDENT')) return;
+    if (this.#guest.uffds.length === 0 || !this.#guest.isVmmGone()) return;
+    if (this.#machine.isFinal) this.#freeVmm();
+    else this.#fail(vmmGone());
+  }
+
+  #freeVmm(): void {
+    clearInterval(this.#vmmCheck);
+    this.#guest.close();
+  }
+
+  #pageLoss(loss: LaneLoss): PageLoss {
+    const missing = this.memory.remainingPages();
+    const [first] = missingPages(this.memory, () => false);
+    return new PageLoss(
+      `The source cannot supply the ${missing} pages that are missing: ${loss.lane}: ${loss.message}. The guest must stay stopped`,
+      first?.blockId ?? '',
+      first?.pgoffs[0] ?? 0,
+      missing,
+    );
+  }
+
+  /** Everything that cannot be mended. The memory stays registered while the VMM lives: faults wait, and read no zeros. */
+  #fail(error: unknown): void {
+    if (this.#ended || this.#machine.isFinal) return;
+    this.error = messageOf(error);
+    const missing = this.memory.remainingPages();
+    this.#log.event(events.umemFailed, { error, missingPages: missing });
+    this.#machine.transition('FAILED', this.error);
+    this.#flow.detach();
+    this.#link.close();
+    this.#listener.close();
+    this.#control.sendError(this.error, missing);
+    this.changes.end();
+    if (this.#guest.uffds.length > 0 && this.#guest.isVmmGone()) this.#freeVmm();
+  }
+}
+
+const UMEM_STATE_NAMES = Object.keys(UMEM_STATES) as UmemStateName[];
+
+const NOTICES = {
+  discardedEarly: events.mappingDiscardedEarly,
+  unmapped: events.mappingRemoved,
+  forked: events.vmmForked,
+} as const;

@@ -1,0 +1,164 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+import {
+  readdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  closeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { VMM_VARIABLE } from './build-vmm.js';
+
+/** RAM that a test VMM has mapped. */
+interface Mapped {
+  readonly id: string;
+  readonly address: number;
+  readonly bytes: number;
+  readonly path: string;
+}
+
+/** A process with RAM files under userfaultfds, told what to do line by line; see vmm.c. */
+export class TestVmm {
+  readonly #process: ChildProcess;
+  readonly #directory = mkdtempSync('/dev/shm/umem-test-');
+  readonly #mapped = new Map<string, Mapped>();
+  readonly #lines: string[] = [];
+  #arrived: (() => void)[] = [];
+
+  constructor() {
+    this.#process = spawn(process.env[VMM_VARIABLE] ?? '', { stdio: ['pipe', 'pipe', 'inherit'] });
+    createInterface({ input: this.#stream('stdout') }).on('line', (line) => {
+      this.#lines.push(line);
+      for (const wake of this.#arrived.splice(0)) wake();
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** Makes and maps a RAM file; `joined`: registered with that mapping's userfaultfd. */
+  async map(id: string, bytes: number, joined?: string): Promise<void> {
+    const path = join(this.#directory, id);
+    writeFileSync(path, '');
+    truncateSync(path, bytes);
+    this.#say(joined === undefined ? `map ${id} ${path} ${bytes}` : `join ${id} ${path} ${bytes} ${joined}`);
+    const line = await this.#answer(`mapped ${id} `);
+    this.#mapped.set(id, { id, path, bytes, address: Number(line.split(' ')[2]) });
+  }
+
+  /** The region of a mapping as our preload library sends it. */
+  region(id: string): Record<string, number | string> {
+    const { address, bytes } = this.#get(id);
+    return {
+      base_host_virt_addr: address,
+      size: bytes,
+      offset: 0,
+      page_size: 4096,
+      page_size_kib: 4096,
+      ram_block: id,
+      pid: this.pid,
+      uffd: 7,
+    };
+  }
+
+  /** Sends a message with descriptors (`uffd:ID`, `file:ID`, `pipe`); answers READY or CLOSED. */
+  async send(socket: string, message: unknown, fds: readonly string[]): Promise<string> {
+    const text = typeof message === 'string' ? message : JSON.stringify(message);
+    this.#say(`send ${socket} ${fds.length === 0 ? 'none' : fds.join(',')} ${text}`);
+    return (await this.#answer('sent ')).slice('sent '.length);
+  }
+
+  /** Hands a mapping over as our preload library does. */
+  handOver(socket: string, id: string): Promise<string> {
+    return this.send(socket, [this.region(id)], [`uffd:${id}`, `file:${id}`]);
+  }
+
+  /** Touches a page in a thread; resolves with its first byte when the thread runs on. */
+  async read(id: string, pgoff: number): Promise<number> {
+    this.#say(`read ${id} ${pgoff}`);
+    return Number((await this.#answer(`read ${id} ${pgoff} `)).split(' ')[3]);
+  }
+
+  async write(id: string, pgoff: number, value: number): Promise<void> {
+    this.#say(`write ${id} ${pgoff} ${value}`);
+    await this.#answer(`wrote ${id} ${pgoff} `);
+  }
+
+  /** Gives pages up, in a thread; resolves when the kernel has let it. */
+  async remove(id: string, pgoff: number, count: number): Promise<void> {
+    this.#say(`remove ${id} ${pgoff} ${count}`);
+    await this.#answer(`removed ${id} ${pgoff} `);
+  }
+
+  /** Times `count` reads of random pages, in microseconds. */
+  async sample(id: string, count: number, seed: number): Promise<number[]> {
+    this.#say(`sample ${id} ${count} ${seed} ${this.#get(id).bytes / 4096}`);
+    return (await this.#answer('sample ')).split(' ').slice(1).map(Number);
+  }
+
+  /** What the RAM file holds, without touching the mapping; holes are zeros. */
+  contents(id: string): Buffer {
+    return readFileSync(this.#get(id).path);
+  }
+
+  /** A descriptor of the RAM file; the caller closes it with the function. */
+  openRam(id: string): { fd: number; close(): void } {
+    const fd = openSync(this.#get(id).path, 'r');
+    return { fd, close: () => closeSync(fd) };
+  }
+
+  /** Whether, within `timeoutMs`, a thread of the process comes to wait for a userfaultfd. */
+  async isWaiting(timeoutMs: number): Promise<boolean> {
+    const waits = (): boolean =>
+      readdirSync(`/proc/${this.pid}/task`).some((task) =>
+        readFileSync(`/proc/${this.pid}/task/${task}/wchan`, 'utf8').includes('userfault'),
+      );
+    for (const end = Date.now() + timeoutMs; Date.now() < end;) {
+      if (waits()) return true;
+      await setImmediate();
+    }
+    return waits();
+  }
+
+  /** Kills the process and removes its RAM files. */
+  async close(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const exited = once(this.#process, 'exit');
+      this.#process.kill('SIGKILL');
+      await exited;
+    }
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #say(line: string): void {
+    this.#stream('stdin').write(`${line}\n`);
+  }
+
+  async #answer(prefix: string): Promise<string> {
+    for (;;) {
+      const at = this.#lines.findIndex((line) => line.startsWith(prefix) || `${line} ` === prefix);
+      const [line] = at < 0 ? [] : this.#lines.splice(at, 1);
+      if (line !== undefined) return line;
+      await new Promise<void>((resolve) => this.#arrived.push(resolve));
+    }
+  }
+
+  #stream<S extends 'stdin' | 'stdout'>(name: S): NonNullable<ChildProcess[S]> {
+    const stream = this.#process[name];
+    if (!stream) throw new Error(`The test VMM has no ${name}`);
+    return stream;
+  }
+
+  #get(id: string): Mapped {
+    const mapped = this.#mapped.get(id);
+    if (!mapped) throw new Error(`${id} is not mapped`);
+    return mapped;
+  }
+}
