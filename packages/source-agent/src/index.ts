@@ -1,0 +1,1 @@
+export { sourceAgentDaemon } from './server.js';

@@ -1,0 +1,347 @@
+import { IncomingState, SourceAfter, type Incoming, type LaneTarget } from '@umem/api';
+import type { Logger } from '@umem/daemon';
+import {
+  Cancelled,
+  DeadlineExceeded,
+  HostPrecondition,
+  messageOf,
+  NotFound,
+  PeerUnavailable,
+} from '@umem/errors';
+import type { VmDescription, Vmm } from '@umem/vmm';
+import { events } from '../events.js';
+import type { SourceSession } from '../serve/source-session.js';
+import type { SourceSessions } from '../serve/source-sessions.js';
+import type { RegisteredVm } from '../vm/registered-vm.js';
+import type { VmRegistry } from '../vm/vm-registry.js';
+import { Destination } from './destination.js';
+import { DestinationWatch } from './destination-watch.js';
+import { DowntimeClock } from './downtime-clock.js';
+import { releaseGuest, toUndoneOutcome } from './guest-release.js';
+import { Holdings } from './holdings.js';
+import type { Failure, Migration } from './migration.js';
+import type { MigrationStore } from './migration-store.js';
+import { PostcopyFollower } from './postcopy-follower.js';
+import { resumeDestination } from './resume-destination.js';
+import type { SourceAddresses } from './source-address.js';
+import { checkSource, notRunning } from './source-checks.js';
+import { toStateSocketPath } from './state-socket.js';
+
+/** What every migration of the agent uses. */
+export interface RunnerServices {
+  readonly registry: VmRegistry;
+  readonly sessions: SourceSessions;
+  readonly store: MigrationStore;
+  readonly stateDir: string;
+  readonly log: Logger;
+}
+
+/** What one migration was asked to do, beside what the resource says. */
+export interface RunnerOrder {
+  readonly vm: RegisteredVm;
+  /** Launch profile on the destination. */
+  readonly profile: string;
+  readonly addresses: SourceAddresses;
+}
+
+/** What the preparation has got hold of: all of it is needed to freeze. */
+interface Prepared {
+  readonly vmm: Vmm;
+  readonly description: VmDescription;
+  readonly session: SourceSession;
+}
+
+/**
+ * Moves one VM. `run` is the sequence; what fails before the point of no return is undone by `#undo`
+ * and the source runs on, what fails after it is reported and the source stays stopped.
+ */
+export class MigrationRunner {
+  readonly #migration: Migration;
+  readonly #services: RunnerServices;
+  readonly #order: RunnerOrder;
+  readonly #destination: Destination;
+  readonly #holdings: Holdings;
+  readonly #follower: PostcopyFollower;
+  readonly #aborting = new AbortController();
+  readonly #log: Logger;
+  #watch: DestinationWatch | null = null;
+  /** The destination has something that it would have to clean up. */
+  #destinationTouched = false;
+
+  constructor(migration: Migration, services: RunnerServices, order: RunnerOrder) {
+    this.#migration = migration;
+    this.#services = services;
+    this.#order = order;
+    this.#destination = new Destination(migration.destinationAddress, migration.vm, migration.id);
+    this.#follower = new PostcopyFollower(migration);
+    this.#log = services.log.child({ migrationId: migration.id, vm: migration.vm });
+    this.#holdings = new Holdings(order.vm, services.sessions, this.#log);
+  }
+
+  /** Never rejects: the migration says how it ended. */
+  async run(): Promise<void> {
+    const timer = this.#startTimer();
+    let clock: DowntimeClock;
+    try {
+      const prepared = await this.#prepare();
+      clock = await this.#freeze(prepared);
+      await this.#moveDeviceState(prepared, clock);
+      await this.#passPointOfNoReturn(prepared);
+    } catch (error) {
+      clearTimeout(timer);
+      return this.#undo(this.#aborting.signal.aborted ? this.#aborting.signal.reason : error);
+    }
+    clearTimeout(timer);
+    const failure = (await this.#resume(clock)) ?? (await this.#follower.follow());
+    return this.#finish(failure);
+  }
+
+  /** Ends it before the point of no return because of `error`; has no effect after it. */
+  abort(error: Error): void {
+    if (!this.#migration.isPastPointOfNoReturn) this.#aborting.abort(error);
+  }
+
+  /** A token for a further page server. Throws HostPrecondition before pages can be served. */
+  createLaneToken(): Promise<string> {
+    if (this.#holdings.session) return this.#holdings.session.createToken();
+    throw new HostPrecondition(
+      `Migration ${this.#migration.id} does not serve pages yet (${this.#migration.toMessage().activity}): ask again shortly`,
+    );
+  }
+
+  // ---- PREPARING: everything that can fail, while the guest runs ----
+
+  async #prepare(): Promise<Prepared> {
+    const { vm } = this.#order;
+    this.#migration.setActivity('Checking the source');
+    const vmm = await this.#holdings.holdVmm();
+    vmm.onLost((error) => {
+      if (error)
+        this.abort(
+          new PeerUnavailable(`The source's VMM is gone: ${messageOf(error)}`, { reason: 'SOURCE_VMM_LOST' }),
+        );
+    });
+    const description = await checkSource(vmm, vm.name);
+    this.#checkAborted();
+
+    await this.#prepareDestination(description);
+
+    this.#migration.setActivity('Opening guest RAM');
+    const session = await this.#openSession(vmm, description);
+    const token = await session.createToken();
+    await vmm.prepareSave();
+    this.#checkAborted();
+
+    this.#migration.setActivity('Connecting lanes; waiting for the destination VMM');
+    this.#destinationTouched = true;
+    await this.#destination.connect(this.#toTarget(token), description.blocks, this.#aborting.signal);
+    this.#startWatch();
+    return { vmm, description, session };
+  }
+
+  async #prepareDestination({ blocks }: VmDescription): Promise<void> {
+    const { signal } = this.#aborting;
+    this.#migration.setActivity('Checking the destination');
+    const incoming = await this.#destination.find(signal);
+    if (incoming?.state === IncomingState.PREPARED) return;
+    if (incoming)
+      throw new HostPrecondition(
+        `The destination already has an incoming VM "${incoming.name}" that is ${IncomingState[incoming.state]}: abort or forget it there, then migrate again`,
+      );
+    await this.#destination.preflight(blocks, this.#order.profile, signal);
+    this.#migration.setActivity('Preparing the destination');
+    this.#destinationTouched = true;
+    await this.#destination.prepare(blocks, this.#order.profile, signal);
+  }
+
+  #openSession(vmm: Vmm, description: VmDescription): Promise<SourceSession> {
+    const { maxBandwidthBytesPerSecond = 0n } = this.#migration.toMessage().options ?? {};
+    return this.#holdings.openSession(vmm, description, {
+      migrationId: this.#migration.id,
+      bytesPerSecond: Number(maxBandwidthBytesPerSecond),
+      listener: {
+        onLanes: (open) => this.#follower.onLanes(open),
+        onEoc: () => this.#follower.onEoc(),
+      },
+    });
+  }
+
+  #toTarget(token: string): LaneTarget {
+    const { demand, background } = this.#order.addresses;
+    const { noBackground = false } = this.#migration.toMessage().options ?? {};
+    return {
+      migrationId: this.#migration.id,
+      token,
+      demandAddress: demand,
+      backgroundAddresses: noBackground ? [] : [...background],
+    };
+  }
+
+  // ---- FREEZING and SWITCHOVER: the guest stands still; nothing else may happen here ----
+
+  async #freeze({ vmm, session }: Prepared): Promise<DowntimeClock> {
+    this.#migration.markFreezing();
+    await this.#services.store.write(this.#migration.record);
+    this.#checkAborted();
+    this.#migration.transition('FREEZING', 'everything is prepared');
+    this.#migration.setActivity('Stopping the guest');
+    const clock = new DowntimeClock();
+    const { wasRunning } = await vmm.stop();
+    if (!wasRunning) throw notRunning(this.#migration.vm, 'stopped');
+    session.freeze();
+    this.#migration.setDowntime({ stopUs: clock.lapUs() });
+    return clock;
+  }
+
+  async #moveDeviceState({ vmm, description }: Prepared, clock: DowntimeClock): Promise<void> {
+    this.#checkAborted();
+    this.#migration.transition('SWITCHOVER', 'the guest is stopped');
+    this.#migration.setActivity('Moving device state');
+    const where = { qmpPath: this.#order.vm.qmpPath, pid: description.pid };
+    const socketPath = await toStateSocketPath(this.#services.stateDir, this.#migration.id, where);
+    const state = await this.#unlessAborted(vmm.saveDeviceState(socketPath));
+    const bytes = await this.#destination.loadDeviceState(state, this.#aborting.signal);
+    this.#migration.setDowntime({ deviceStateUs: clock.lapUs(), deviceStateBytes: BigInt(bytes) });
+  }
+
+  /** From here on the source must never run again: on disk before the destination is told to resume. */
+  async #passPointOfNoReturn({ description }: Prepared): Promise<void> {
+    this.#checkAborted();
+    this.#migration.markPointOfNoReturn(true);
+    try {
+      await this.#services.store.write(this.#migration.record);
+    } catch (error) {
+      // Nothing has been sent: the way back is still open.
+      this.#migration.markPointOfNoReturn(false);
+      throw error;
+    }
+    this.#order.vm.markMoved(this.#migration.destinationAddress, description.pid, this.#migration.id);
+  }
+
+  // ---- POSTCOPY: the guest runs on the destination ----
+
+  async #resume(clock: DowntimeClock): Promise<Failure | null> {
+    this.#migration.setActivity('Running the guest on the destination');
+    const failure = await resumeDestination(this.#destination, {
+      hasEoc: () => this.#follower.hasEoc,
+      onActivity: (activity) => this.#migration.setActivity(activity),
+    });
+    if (failure) return failure;
+    const resumeUs = clock.lapUs();
+    this.#migration.setDowntime({ resumeUs, totalUs: clock.totalUs });
+    this.#holdings.session?.push();
+    this.#migration.transition('POSTCOPY_ACTIVE', 'the guest runs on the destination');
+    await this.#keep();
+    return null;
+  }
+
+  #startWatch(): void {
+    this.#watch = new DestinationWatch(this.#destination, {
+      onIncoming: (incoming) => this.#onIncoming(incoming),
+      onLost: (error) => {
+        this.#log.event(events.destinationWatchLost, { error });
+        if (error instanceof NotFound)
+          this.abort(
+            new Cancelled('The destination gave the incoming VM up', { reason: 'DESTINATION_ABORTED' }),
+          );
+        this.#follower.onWatchLost(error);
+      },
+    });
+  }
+
+  #onIncoming(incoming: Incoming): void {
+    // An earlier migration's, before this one is connected.
+    if (incoming.migrationId !== this.#migration.id) return;
+    if (incoming.state === IncomingState.FAILED)
+      this.abort(
+        new HostPrecondition(`The destination failed: ${incoming.error}`, { reason: 'DESTINATION_FAILED' }),
+      );
+    this.#follower.onIncoming(incoming);
+  }
+
+  async #finish(failure: Failure | null): Promise<void> {
+    await this.#watch?.stop();
+    await this.#holdings.closeSession(
+      failure === null ? null : new Cancelled(`The migration failed: ${messageOf(failure.error)}`),
+    );
+    if (failure === null) await this.#afterwards();
+    this.#letGo();
+    if (failure === null) this.#migration.complete('the destination needs nothing more');
+    else this.#migration.fail(failure);
+    await this.#keep();
+  }
+
+  /** Does with the source VM what the caller chose. Its end does not matter to the guest any more. */
+  async #afterwards(): Promise<void> {
+    if (this.#migration.toMessage().options?.sourceAfter !== SourceAfter.QUIT) return;
+    this.#migration.setActivity('Ending the source VMM');
+    await this.#holdings.attempt('quit of the source VMM', async () => this.#holdings.vmm?.quit());
+  }
+
+  // ---- before the point of no return: one way back ----
+
+  async #undo(error: unknown): Promise<void> {
+    this.#log.event(events.migrationAborting, { error });
+    this.#migration.setActivity('Undoing: giving the guest back to the source');
+    await this.#watch?.stop();
+    await this.#holdings.closeSession(
+      new Cancelled(
+        `Migration ${this.#migration.id} was aborted and its guest runs on the source: ${messageOf(error)}`,
+      ),
+    );
+    const { vmm } = this.#holdings;
+    const problem = vmm ? await releaseGuest(this.#order.vm, vmm, this.#migration.mayBeFrozen) : null;
+    if (this.#destinationTouched)
+      await this.#holdings.attempt('clean-up of the destination', () =>
+        this.#destination.abort(messageOf(error)),
+      );
+    this.#letGo();
+    const outcome = toUndoneOutcome(problem);
+    this.#migration.fail({ error, outcome, guestRecoverable: problem === null });
+    await this.#keep();
+  }
+
+  #letGo(): void {
+    this.#holdings.letGo();
+    this.#destination.close();
+  }
+
+  #startTimer(): NodeJS.Timeout {
+    const { timeoutSeconds = 0 } = this.#migration.toMessage().options ?? {};
+    return setTimeout(() => {
+      const { activity } = this.#migration.toMessage();
+      const message = `The guest did not run on the destination within ${timeoutSeconds} s; last: ${activity}`;
+      this.abort(new DeadlineExceeded(message, { reason: 'TIMEOUT' }));
+    }, timeoutSeconds * 1000);
+  }
+
+  /** For what takes no signal and may hang: what becomes of it after an abort does not matter. */
+  async #unlessAborted<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#aborting;
+    let onAbort = (): void => {};
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Cancelled('Aborted'));
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    try {
+      return await Promise.race([work, aborted]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #checkAborted(): void {
+    this.#aborting.signal.throwIfAborted();
+  }
+
+  /** Writes what is known to disk; a disk that fails now must not disturb the guest. */
+  async #keep(): Promise<void> {
+    const { store, registry } = this.#services;
+    try {
+      await store.write(this.#migration.record);
+      await registry.save();
+    } catch (error) {
+      this.#log.event(events.journalFailed, { error });
+    }
+  }
+}

@@ -1,0 +1,18 @@
+import { z } from 'zod';
+
+/** What outlives the agent of one VM. */
+export const vmRecordSchema = z.strictObject({
+  name: z.string(),
+  qmpPath: z.string(),
+  /** As the VMM said last; shown while it does not answer. */
+  blocks: z.array(
+    z.strictObject({ blockId: z.string(), sizeBytes: z.number(), hostPageSizeBytes: z.number() }),
+  ),
+  version: z.string(),
+  /** The migration that moves or has moved it; empty when there is none. */
+  migrationId: z.string(),
+  /** Set from the moment from which the guest must never run here again. */
+  moved: z.strictObject({ destination: z.string(), vmmPid: z.number().nullable() }).nullable(),
+});
+
+export type VmRecord = z.infer<typeof vmRecordSchema>;
