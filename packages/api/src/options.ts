@@ -14,12 +14,12 @@ export const CONTROL_CHANNEL: ChannelOptions = {
 
 /**
  * For the demand lane: its own connection (clients with equal options would share one) and a dead
- * peer noticed within 2 s. Retries are the protocol's business, not the channel's.
+ * peer noticed within 5 s; less than that takes a busy one for dead. Retries are the protocol's business, not the channel's.
  */
 export const DEMAND_CHANNEL: ChannelOptions = {
   ...CONTROL_CHANNEL,
-  'grpc.keepalive_time_ms': 1_000,
-  'grpc.keepalive_timeout_ms': 1_000,
+  'grpc.keepalive_time_ms': 2_000,
+  'grpc.keepalive_timeout_ms': 3_000,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
   'grpc.enable_channelz': 0,

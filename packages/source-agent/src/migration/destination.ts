@@ -86,11 +86,16 @@ export class Destination {
     return call(this.#client, this.#client.resumeIncoming, request, this.#settings(undefined, SLOW_CALL_MS));
   }
 
+  /** Cleans up a guest that has never run there; when it resolves, it never will. */
+  async giveUp(reason: string): Promise<void> {
+    const request = { name: this.vm, migrationId: this.migrationId, reason };
+    await call(this.#client, this.#client.abortIncoming, request, this.#settings());
+  }
+
   /** Cleans up a guest that has never run there. One that is not there any more is as good. */
   async abort(reason: string): Promise<void> {
-    const request = { name: this.vm, migrationId: this.migrationId, reason };
     try {
-      await call(this.#client, this.#client.abortIncoming, request, this.#settings());
+      await this.giveUp(reason);
     } catch (error) {
       if (!(error instanceof NotFound)) throw error;
     }

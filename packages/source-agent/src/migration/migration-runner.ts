@@ -1,12 +1,13 @@
 import { IncomingState, SourceAfter, type Incoming, type LaneTarget } from '@umem/api';
 import type { Logger } from '@umem/daemon';
 import {
+  AlreadyExists,
   Cancelled,
   DeadlineExceeded,
   HostPrecondition,
-  messageOf,
   NotFound,
   PeerUnavailable,
+  messageOf,
 } from '@umem/errors';
 import type { VmDescription, Vmm } from '@umem/vmm';
 import { events } from '../events.js';
@@ -22,10 +23,11 @@ import { Holdings } from './holdings.js';
 import type { Failure, Migration } from './migration.js';
 import type { MigrationStore } from './migration-store.js';
 import { PostcopyFollower } from './postcopy-follower.js';
-import { resumeDestination } from './resume-destination.js';
+import { resumeDestination, type ResumeOutcome } from './resume-destination.js';
 import type { SourceAddresses } from './source-address.js';
 import { checkSource, notRunning } from './source-checks.js';
 import { toStateSocketPath } from './state-socket.js';
+import { unlessAborted } from './unless-aborted.js';
 
 /** What every migration of the agent uses. */
 export interface RunnerServices {
@@ -92,8 +94,9 @@ export class MigrationRunner {
       return this.#undo(this.#aborting.signal.aborted ? this.#aborting.signal.reason : error);
     }
     clearTimeout(timer);
-    const failure = (await this.#resume(clock)) ?? (await this.#follower.follow());
-    return this.#finish(failure);
+    const resumed = await this.#resume(clock);
+    if (resumed.kind === 'refused') return this.#takeBack(resumed.error);
+    return this.#finish(resumed.kind === 'failed' ? resumed.failure : await this.#follower.follow());
   }
 
   /** Ends it before the point of no return because of `error`; has no effect after it. */
@@ -144,14 +147,16 @@ export class MigrationRunner {
     this.#migration.setActivity('Checking the destination');
     const incoming = await this.#destination.find(signal);
     if (incoming?.state === IncomingState.PREPARED) return;
-    if (incoming)
-      throw new HostPrecondition(
-        `The destination already has an incoming VM "${incoming.name}" that is ${IncomingState[incoming.state]}: abort or forget it there, then migrate again`,
-      );
     await this.#destination.preflight(blocks, this.#order.profile, signal);
     this.#migration.setActivity('Preparing the destination');
     this.#destinationTouched = true;
-    await this.#destination.prepare(blocks, this.#order.profile, signal);
+    try {
+      await this.#destination.prepare(blocks, this.#order.profile, signal);
+    } catch (error) {
+      // What is there belongs to somebody else, and is not ours to clean up.
+      if (error instanceof AlreadyExists) this.#destinationTouched = false;
+      throw error;
+    }
   }
 
   #openSession(vmm: Vmm, description: VmDescription): Promise<SourceSession> {
@@ -199,7 +204,7 @@ export class MigrationRunner {
     this.#migration.setActivity('Moving device state');
     const where = { qmpPath: this.#order.vm.qmpPath, pid: description.pid };
     const socketPath = await toStateSocketPath(this.#services.stateDir, this.#migration.id, where);
-    const state = await this.#unlessAborted(vmm.saveDeviceState(socketPath));
+    const state = await unlessAborted(vmm.saveDeviceState(socketPath), this.#aborting.signal);
     const bytes = await this.#destination.loadDeviceState(state, this.#aborting.signal);
     this.#migration.setDowntime({ deviceStateUs: clock.lapUs(), deviceStateBytes: BigInt(bytes) });
   }
@@ -220,19 +225,26 @@ export class MigrationRunner {
 
   // ---- POSTCOPY: the guest runs on the destination ----
 
-  async #resume(clock: DowntimeClock): Promise<Failure | null> {
+  async #resume(clock: DowntimeClock): Promise<ResumeOutcome> {
     this.#migration.setActivity('Running the guest on the destination');
-    const failure = await resumeDestination(this.#destination, {
+    const outcome = await resumeDestination(this.#destination, {
       hasEoc: () => this.#follower.hasEoc,
       onActivity: (activity) => this.#migration.setActivity(activity),
     });
-    if (failure) return failure;
+    if (outcome.kind !== 'running') return outcome;
     const resumeUs = clock.lapUs();
     this.#migration.setDowntime({ resumeUs, totalUs: clock.totalUs });
     this.#holdings.session?.push();
     this.#migration.transition('POSTCOPY_ACTIVE', 'the guest runs on the destination');
     await this.#keep();
-    return null;
+    return outcome;
+  }
+
+  /** The destination has said for certain that the guest never ran there and never will. */
+  async #takeBack(error: Error): Promise<void> {
+    this.#migration.markPointOfNoReturn(false);
+    this.#order.vm.markReturned();
+    return this.#undo(error);
   }
 
   #startWatch(): void {
@@ -313,21 +325,6 @@ export class MigrationRunner {
       const message = `The guest did not run on the destination within ${timeoutSeconds} s; last: ${activity}`;
       this.abort(new DeadlineExceeded(message, { reason: 'TIMEOUT' }));
     }, timeoutSeconds * 1000);
-  }
-
-  /** For what takes no signal and may hang: what becomes of it after an abort does not matter. */
-  async #unlessAborted<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this.#aborting;
-    let onAbort = (): void => {};
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Cancelled('Aborted'));
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
-    try {
-      return await Promise.race([work, aborted]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
   }
 
   #checkAborted(): void {

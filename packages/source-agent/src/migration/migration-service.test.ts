@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { IncomingState, LaneKind, MigrationState, SourceAfter, VmRunState, type Migration } from '@umem/api';
-import { HostPrecondition, PeerUnavailable } from '@umem/errors';
+import { AlreadyExists, HostPrecondition, PeerUnavailable } from '@umem/errors';
 import { connectQemu, type ProcessGuest } from '@umem/vmm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AgentLab } from '../testing/agent-lab.js';
@@ -291,9 +291,12 @@ describe('before the point of no return', () => {
     await lab.startVm();
     lab.destination.prepareByHand('vm1', []);
     lab.destination.change({ state: IncomingState.COMPLETED });
+    lab.destination.script.prepare = () => {
+      throw new AlreadyExists('"vm1" is COMPLETED and its VMM lives');
+    };
     await lab.create();
-    expect((await lab.end()).error).toContain('COMPLETED');
-    expect(lab.destination.calls).toEqual(['get']);
+    expect((await lab.end()).error).toContain('COMPLETED and its VMM lives');
+    expect(lab.destination.calls).not.toContain('abort');
   });
 
   test('stopping the agent undoes it', async () => {
@@ -334,7 +337,7 @@ describe('after the point of no return', () => {
     expect(await lab.end()).toMatchObject({ state: COMPLETED });
   });
 
-  test('a destination that could not run the guest ends it, and the source stays stopped', async () => {
+  test('a destination that gave the guest up before it ran gives it back to the source', async () => {
     await lab.startVm();
     lab.destination.script.resume = () => {
       lab.destination.change({ state: IncomingState.FAILED, error: 'cont failed', guestRecoverable: true });
@@ -342,7 +345,35 @@ describe('after the point of no return', () => {
     };
     await lab.create();
     const end = await lab.end();
-    expect(end).toMatchObject({ state: FAILED, errorReason: 'RESUME_FAILED', guestRecoverable: true });
+    expect(end).toMatchObject({ state: FAILED, errorReason: 'RESUME_REFUSED', guestRecoverable: true });
+    expect(end.error).toContain('cont failed');
+    expect(await lab.getVm()).toMatchObject({ runState: VmRunState.RUNNING });
+  });
+
+  test('a destination that keeps refusing is told to give the guest up, and the source runs it again', async () => {
+    await lab.startVm();
+    lab.destination.script.resume = () => {
+      throw new HostPrecondition('not now');
+    };
+    await lab.create();
+    expect(await lab.end()).toMatchObject({
+      state: FAILED,
+      errorReason: 'RESUME_REFUSED',
+      guestRecoverable: true,
+    });
+    expect(lab.destination.calls).toContain('abort');
+    expect(await lab.getVm()).toMatchObject({ runState: VmRunState.RUNNING });
+  });
+
+  test('a guest that may have run on the destination never runs on the source again', async () => {
+    await lab.startVm();
+    lab.destination.script.resume = () => {
+      lab.destination.change({ state: IncomingState.FAILED, error: 'cont failed', guestRecoverable: false });
+      throw new HostPrecondition('cont failed');
+    };
+    await lab.create();
+    const end = await lab.end();
+    expect(end).toMatchObject({ state: FAILED, errorReason: 'RESUME_FAILED', guestRecoverable: false });
     expect(end.error).toContain('cont failed');
     expect(await lab.getVm()).toMatchObject({ runState: VmRunState.MOVED });
     expect(lab.destination.calls).not.toContain('abort');

@@ -85,6 +85,11 @@ export class RegisteredVm {
     this.#record = { ...this.#record, migrationId, moved: { destination, vmmPid } };
   }
 
+  /** The destination has given the guest up before it ran there: it may run here again. */
+  markReturned(): void {
+    this.#record = { ...this.#record, moved: null };
+  }
+
   /**
    * Asks the VMM how things are and keeps the answer. Rejects like `Vmm.describe`: when it cannot be
    * moved, when nobody answers.
