@@ -104,11 +104,12 @@ describe('transfer', () => {
     source.sendPages(background, 'ram0', 0, 16);
     expect(await read).toBe(firstByte(fixture, 'ram0', 9));
     source.sendPages(demand, 'ram0', 9, 1);
+    // The lane's thread tells the event loop, which keeps the times, a moment after it has placed.
     const { stats } = await fixture.until(
-      (umem) => umem.stats?.duplicatePages === 1n && umem.stats.backgroundPages === 16n,
+      ({ stats }) =>
+        stats?.duplicatePages === 1n && stats.backgroundPages === 16n && stats.faultLatency?.count === 1n,
     );
     expect(stats?.demandPages).toBe(0n);
-    expect(stats?.faultLatency?.count).toBe(1n);
   });
 
   test('pages that the source pushes before the set is armed wait in the lane', async () => {
