@@ -66,13 +66,22 @@ export function fromServiceError(error: unknown, peer: string): unknown {
   }
   if (error.code === status.UNAVAILABLE && !detail?.info)
     return new errors.PeerUnavailable(
-      `Cannot reach ${peer}: ${error.details}. Check that it runs and that the address is right`,
+      `Cannot reach ${peer}: ${toReason(error.details)}. Check that it runs and that the address is right`,
       options,
     );
   const Class = CLASS_OF_CODE[error.code as keyof typeof CLASS_OF_CODE];
   return Class
     ? new Class(error.details, options)
     : new errors.Internal(`${peer} failed: ${error.details}`, { ...options, cause: error });
+}
+
+/**
+ * Why a connection failed, out of grpc-js's words for it: "No connection established. Last error:
+ * Error: connect ECONNREFUSED 127.0.0.1:1. Resolution note: ".
+ */
+function toReason(details: string): string {
+  const inner = /Last error: (?:Error: )?(.*?)\.? ?Resolution note/.exec(details)?.[1];
+  return inner ?? details.replace(/\.$/, '');
 }
 
 /** True for what grpc-js reports when a call fails. */
