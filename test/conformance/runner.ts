@@ -13,18 +13,26 @@ export interface RuleResult {
 
 const TIMEOUT_MS = 30_000;
 
+/** What rules are tried with. */
+export interface RuleContext {
+  /** Holds what every rule holds and lets go of what the last one has used. */
+  endRule(): Promise<void>;
+}
+
 /** Tries one rule; never rejects. */
-export async function tryRule<Context>(rule: Rule<Context>, context: Context): Promise<RuleResult> {
+export async function tryRule<Context extends RuleContext>(
+  rule: Rule<Context>,
+  context: Context,
+): Promise<RuleResult> {
   const startedMs = Date.now();
-  const { result, detail } = await verdictOf(rule, context);
+  const { result, detail } = await end(await verdictOf(rule, context), context);
   const { id, title, from } = rule;
   return { rule: id, title, from, result, detail, milliseconds: Date.now() - startedMs };
 }
 
-async function verdictOf<Context>(
-  rule: Rule<Context>,
-  context: Context,
-): Promise<Pick<RuleResult, 'result' | 'detail'>> {
+type Outcome = Pick<RuleResult, 'result' | 'detail'>;
+
+async function verdictOf<Context>(rule: Rule<Context>, context: Context): Promise<Outcome> {
   const timeoutMs = rule.timeoutMs ?? TIMEOUT_MS;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -38,5 +46,15 @@ async function verdictOf<Context>(
     return { result: error instanceof NotApplicable ? 'n/a' : 'FAIL', detail };
   } finally {
     clearTimeout(timer);
+  }
+}
+
+async function end(outcome: Outcome, context: RuleContext): Promise<Outcome> {
+  try {
+    await context.endRule();
+    return outcome;
+  } catch (error) {
+    if (outcome.result === 'FAIL') return outcome;
+    return { result: 'FAIL', detail: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -4,8 +4,8 @@ import { getIncoming, waitForIncoming } from '../kit/incoming.js';
 import { test } from '../kit/lab-test.js';
 import { holdingsOf } from '../kit/leaks.js';
 import { ProcessMove } from '../kit/process-move.js';
-import { QmpProxy } from '../kit/qmp-proxy.js';
 import type { Service } from '../kit/service.js';
+import { makeReadyWithProxy } from './proxied-source.js';
 
 /** How long a guest may take to notice that nothing holds it any more. */
 const RUNS_AGAIN_MS = 30_000;
@@ -45,14 +45,7 @@ async function expectDestinationClean(move: ProcessMove): Promise<void> {
 
 /** A migration whose source agent waits for the answer to `command`. */
 async function holdAt(move: ProcessMove, command: string) {
-  const listenPath = `${move.lab.dir}/proxy.qmp`;
-  const proxy = await QmpProxy.listen(move.lab, {
-    listenPath,
-    vmmPath: move.guest.qmpPath,
-    ramPaths: move.ramPaths.values(),
-  });
-  await move.register(listenPath);
-  const after = await move.startIncoming(await move.prepare());
+  const { proxy, after } = await makeReadyWithProxy(move);
   const held = proxy.hold(command);
   const child = await move.startMigrate('-p');
   await held.reached;

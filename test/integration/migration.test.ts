@@ -1,8 +1,10 @@
 import { describe, expect } from 'vitest';
 import { test } from '../kit/lab-test.js';
+import { waitForIncoming } from '../kit/incoming.js';
 import { ProcessMove, reportOf } from '../kit/process-move.js';
 import { isRegistered } from '../kit/process-memory.js';
 import { compareRam } from '../kit/ram-files.js';
+import { makeReadyWithProxy } from './proxied-source.js';
 
 const MIB = 2 ** 20;
 const PAGE = 4096;
@@ -75,6 +77,23 @@ describe('a migration', () => {
   });
 });
 
+test('a destination that has loaded the device state before the source says that it was all', async ({
+  lab,
+}) => {
+  const move = await ProcessMove.start(lab);
+  const { proxy, after } = await makeReadyWithProxy(move);
+  const migrate = proxy.hold('migrate');
+  const child = await move.startMigrate('-p');
+  await migrate.reached;
+  const completed = proxy.hold('query-migrate');
+  migrate.release();
+  // Loading touches two pages at its end.
+  await waitForIncoming(move.destination, move.vm, ({ pages }) => pages.demand >= 2);
+  completed.release();
+  expect(await reportOf(child)).toMatchObject({ state: 'COMPLETED' });
+  expect(await after.verifyAll()).toMatchObject({ mismatches: 0 });
+});
+
 describe('without background pages', () => {
   test('only what the guest touches moves, and it ends when the guest has touched all', async ({ lab }) => {
     const move = await ProcessMove.start(lab, {
@@ -106,13 +125,14 @@ describe('a bandwidth limit', () => {
   test('slows the background down', async ({ lab }) => {
     const move = await ProcessMove.start(lab, {
       blockSizes: [24 * MIB],
-      workload: { workingSetBytes: MIB, constantPercent: 0 },
+      // It fills all memory, so that pages travel as bytes, and then hardly touches it.
+      workload: { threads: 1, thinkUs: 50_000, constantPercent: 0 },
     });
     const after = await move.makeReady();
     const limit = 8 * MIB;
     const report = await move.migrate('--max-bandwidth', '8MiB');
     const backgroundBytes = report.bytesOnWire - report.pages.demand * (PAGE + REPLY_OVERHEAD);
-    expect(backgroundBytes).toBeGreaterThan(limit);
+    expect(backgroundBytes).toBeGreaterThan(2 * limit);
     // A tenth of a second's worth may go at once.
     expect(report.totalMs).toBeGreaterThan((backgroundBytes / limit - 0.1) * 1000);
     expect(await after.verifyAll()).toMatchObject({ mismatches: 0 });

@@ -9,6 +9,7 @@ export interface IncomingReport {
   readonly ram: readonly { readonly id: string; readonly path: string; readonly size: number }[];
   readonly env: Readonly<Record<string, string>>;
   readonly qmp: string;
+  readonly pages: { readonly demand: number; readonly background: number; readonly remaining: number };
   /** Null until a migration fills it. */
   readonly migrationId: string | null;
   /** Null when the destination-agent did not launch the VMM. */

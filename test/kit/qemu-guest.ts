@@ -47,8 +47,9 @@ export class QemuGuest {
     });
     const guest = new QemuGuest(name, qmpPath, console, process, ramPaths);
     await eventuallyTrue('QEMU to open its serial console', async () => {
-      if (!process.running) throw new Error(`QEMU ended at its start:\n${process.log}`);
-      return (await console.text()) !== '';
+      const text = await console.text();
+      if (!process.running) throw new Error(`QEMU ended at its start:\n${process.log}${text}`);
+      return text !== '';
     });
     await console.waitForTick(() => true);
     return guest;

@@ -4,6 +4,7 @@ import { repositoryRoot } from '../kit/repository.js';
 export interface CommandResult {
   /** Null when a signal ended it. */
   readonly exitCode: number | null;
+  readonly stdout: string;
   /** stdout and stderr, in the order in which they came. */
   readonly output: string;
 }
@@ -15,12 +16,14 @@ export function runCommand(command: string, args: readonly string[]): Promise<Co
     env: { ...process.env, CI: 'true', FORCE_COLOR: '0', NX_TUI: 'false', NX_DAEMON: 'false' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  let stdout = '';
   let output = '';
+  child.stdout.on('data', (text: string) => (stdout += text));
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   }
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve({ exitCode: null, output: error.message }));
-    child.once('close', (exitCode) => resolve({ exitCode, output }));
+    child.once('error', (error) => resolve({ exitCode: null, stdout, output: error.message }));
+    child.once('close', (exitCode) => resolve({ exitCode, stdout, output }));
   });
 }

@@ -2,36 +2,36 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repositoryRoot } from '../kit/repository.js';
 import { checkStep } from './check-step.js';
+import { conformanceStep } from './conformance-step.js';
 import type { Step } from './step.js';
 import { vitestStep } from './vitest-step.js';
-
-const NX = join(repositoryRoot, 'node_modules/nx/bin/nx.js');
-const ESLINT = join(repositoryRoot, 'node_modules/eslint/bin/eslint.js');
-const PRETTIER = join(repositoryRoot, 'node_modules/prettier/bin/prettier.cjs');
 
 /** Everything that `npm test` runs, the quick and the near first. */
 export async function createSteps(): Promise<Step[]> {
   return [
-    nodeStep('types', NX, 'run-many', '-t', 'build', '--outputStyle=static'),
-    nodeStep('lint', ESLINT, '--max-warnings=0', '.'),
-    nodeStep('format', PRETTIER, '--check', '.'),
-    nodeStep('proto lint', NX, 'run', '@umem/api:lint:proto', '--outputStyle=static'),
+    toolStep('types', 'nx', 'run-many', '-t', 'build', '--outputStyle=static'),
+    toolStep('lint', 'eslint', '--max-warnings=0', '.'),
+    toolStep('format', 'prettier', '--check', '.'),
+    toolStep('proto lint', 'nx', 'run', '@umem/api:lint:proto', '--outputStyle=static'),
     checkStep('c format', 'clang-format', ['--dry-run', '-Werror', ...(await listCSources())]),
+    checkStep('native sanitizers', process.execPath, ['native/scripts/sanitize.mjs']),
     ...(await createUnitSteps()),
     vitestStep('test/kit', 'test', ['kit/', 'run/', 'setup/', 'demo/', 'bench/']),
     vitestStep('test/contract', 'test', ['contract/']),
+    conformanceStep('test/conformance'),
     vitestStep('test/integration', 'test', ['integration/']),
     vitestStep('test/e2e', 'test', ['e2e/']),
   ];
 }
 
-function nodeStep(name: string, program: string, ...args: readonly string[]): Step {
-  return checkStep(name, process.execPath, [program, ...args]);
+/** A check by a tool from node_modules. */
+function toolStep(name: string, tool: string, ...args: readonly string[]): Step {
+  return checkStep(name, join(repositoryRoot, 'node_modules/.bin', tool), args);
 }
 
 async function createUnitSteps(): Promise<Step[]> {
   const packages = await readdir(join(repositoryRoot, 'packages'));
-  const folders = ['native', ...packages.sort().map((name) => `packages/${name}`), 'deploy'];
+  const folders = ['native', ...packages.sort().map((name) => `packages/${name}`)];
   const tested = await Promise.all(
     folders.map(async (folder) => (await list(folder, (file) => file.endsWith('.test.ts'))).length > 0),
   );
@@ -40,7 +40,8 @@ async function createUnitSteps(): Promise<Step[]> {
 
 async function listCSources(): Promise<string[]> {
   const isSource = (file: string): boolean => /\.(c|cc|h)$/.test(file);
-  return [...(await list('native', isSource)), ...(await list('test/guest', isSource))];
+  const folders = ['native', 'packages', 'test'];
+  return (await Promise.all(folders.map((folder) => list(folder, isSource)))).flat();
 }
 
 /** Files below a folder, without what was built or installed there. */

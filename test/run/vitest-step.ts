@@ -5,7 +5,7 @@ import { runCommand } from './command.js';
 import type { Step } from './step.js';
 import { toStepResult, type VitestReport } from './vitest-report.js';
 
-const VITEST = join(repositoryRoot, 'node_modules/vitest/vitest.mjs');
+const VITEST = join(repositoryRoot, 'node_modules/.bin/vitest');
 const RESULTS = join(repositoryRoot, '.cache/test-results');
 
 /** Runs vitest in a workspace folder; `filters` choose test files by a part of their path. */

@@ -4,7 +4,7 @@
  * what is missing and says what and why. Plain JavaScript without dependencies: it runs before
  * `npm ci`.
  *
- *   node test/setup/main.mjs [--then demo|test|bench [arguments…]]
+ *   node test/setup/main.mjs [--then demo|test|bench|conformance [arguments…]]
  */
 import { requireNode } from './node-version.mjs';
 import { installDebianPackages } from './debian-packages.mjs';

@@ -8,6 +8,7 @@ export const NEXT_COMMANDS = {
   demo: 'test/dist/demo/main.js',
   test: 'test/dist/run/main.js',
   bench: 'test/dist/bench/main.js',
+  conformance: 'test/dist/conformance/main.js',
 };
 
 /** Runs it in the foreground; answers its exit code. */

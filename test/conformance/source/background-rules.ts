@@ -11,7 +11,9 @@ const BACKGROUND = 'page_source.proto, LANE_KIND_BACKGROUND';
 const MAX_STUCK_PAGES = 16 * 256;
 
 async function allPages(context: SourceContext): Promise<PageKey[]> {
-  return (await context.blocks()).flatMap(({ id, pages }) => Array.from({ length: pages }, (_, pgoff) => pageKey(id, pgoff)));
+  return (await context.blocks()).flatMap(({ id, pages }) =>
+    Array.from({ length: pages }, (_, pgoff) => pageKey(id, pgoff)),
+  );
 }
 
 /** Throws unless these lanes together brought each of these pages, each of them once. */
@@ -24,7 +26,10 @@ function checkEachOnce(lanes: readonly Lane[], expected: readonly PageKey[]): vo
   check(twice.length === 0, `${twice.length} pages came more than once: ${twice.slice(0, 5).join(' ')}`);
   const wanted = new Set(expected);
   const unwanted = [...times.keys()].filter((key) => !wanted.has(key));
-  check(unwanted.length === 0, `${unwanted.length} pages came that must not: ${unwanted.slice(0, 5).join(' ')}`);
+  check(
+    unwanted.length === 0,
+    `${unwanted.length} pages came that must not: ${unwanted.slice(0, 5).join(' ')}`,
+  );
 }
 
 /** Throws unless EOS came once, behind the lane's last page. */
@@ -44,7 +49,13 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
       const peer = await context.peer();
       const demand = await peer.open('demand');
       const { background_addresses: addresses } = peer.migration.target;
-      const lanes = await Promise.all([0, 1].map((index) => peer.open('background', { address: addresses[index % addresses.length] ?? peer.migration.target.demand_address })));
+      const lanes = await Promise.all(
+        [0, 1].map((index) =>
+          peer.open('background', {
+            address: addresses[index % addresses.length] ?? peer.migration.target.demand_address,
+          }),
+        ),
+      );
       await Promise.all([demand, ...lanes].map((lane) => lane.eos()));
       checkEachOnce(lanes, await allPages(context));
       for (const lane of lanes) {
@@ -135,12 +146,16 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
       await background.eos();
       const gone = new Set(removed.map((pgoff) => pageKey(id, pgoff)));
       gone.add(pageKey(id, 1));
-      checkEachOnce([background], (await allPages(context)).filter((key) => !gone.has(key)));
+      checkEachOnce(
+        [background],
+        (await allPages(context)).filter((key) => !gone.has(key)),
+      );
     },
   },
   {
     id: 'source/background/remove-race',
-    title: 'REMOVE that races with background: each page comes once or was removed, never after the source knew, and EOS comes',
+    title:
+      'REMOVE that races with background: each page comes once or was removed, never after the source knew, and EOS comes',
     from: 'page_source.proto, UmemRequest.remove and UmemReply.eos',
     destructive: true,
     async run(context) {
@@ -148,8 +163,7 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
       const peer = await context.peer();
       const { id, pages } = await context.largestBlock();
       const demand = await peer.open('demand');
-      // Nobody reads the background lane until the source has handled the removals.
-      const background = await peer.open('background', { reading: false });
+      const background = await peer.open('background');
       const removed: number[] = [];
       for (let from = pages - 1; from > pages / 2; from -= 64) {
         const pgoffs = Array.from({ length: 32 }, (_, index) => from - index).filter((pgoff) => pgoff > 0);
@@ -157,12 +171,14 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
         demand.send({ remove: { block_id: id, pgoffs } });
       }
       await demand.barrier(id, 0);
-      background.read();
       await background.eos();
       const isRemoved = new Set(removed.map((pgoff) => pageKey(id, pgoff)));
       // What was on its way when the removals came may have arrived.
       const late = background.arrivals.filter((key) => isRemoved.has(key));
-      check(late.length <= MAX_STUCK_PAGES, `${late.length} removed pages came, more than can have been on their way`);
+      check(
+        late.length <= MAX_STUCK_PAGES,
+        `${late.length} removed pages came, more than can have been on their way`,
+      );
       const arrived = new Set([...background.arrivals, ...demand.arrivals]);
       const missing = (await allPages(context)).filter((key) => !arrived.has(key) && !isRemoved.has(key));
       checkSame('pages that neither came nor were removed', missing.length, 0);
@@ -173,33 +189,39 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
   },
   {
     id: 'source/background/stalled-lane',
-    title: 'A background lane that nobody reads holds few pages back; the other lanes of its page server get all others and EOS',
+    title:
+      'A background lane that nobody reads holds few pages back; the other lanes of its page server get all others and EOS',
     from: 'DESIGN §3: background lanes stop claiming while the peer’s window is full',
     destructive: true,
     async run(context) {
       await context.activate();
       const peer = await context.peer();
-      const stalled = await peer.open('background', { reading: false });
       const demand = await peer.open('demand');
+      const link = await BreakableLink.start(peer.migration.addressFor('background'));
+      const stalled = await peer.open('background', { address: link.address });
+      link.stall();
       const { id, pages } = await context.largestBlock();
       await demand.pull(id, [pages - 1]);
       const { background_addresses: addresses } = peer.migration.target;
-      const reading = await peer.open('background', { address: addresses[1] ?? addresses[0] ?? peer.migration.target.demand_address });
+      const reading = await peer.open('background', {
+        address: addresses[1] ?? addresses[0] ?? peer.migration.target.demand_address,
+      });
       const all = await allPages(context);
       await reading.eos();
-      const arrived = new Set([...reading.arrivals, ...demand.arrivals]);
+      const arrived = new Set([...reading.arrivals, ...demand.arrivals, ...stalled.arrivals]);
       const stuck = all.filter((key) => !arrived.has(key));
       check(stuck.length <= MAX_STUCK_PAGES, `${stuck.length} pages wait for a lane that nobody reads`);
       // They can still be had: the demand lane sends them again.
-      const wanted = stuck.filter((key) => key.startsWith(`${id}:`)).slice(0, 16).map((key) => Number(key.slice(id.length + 1)));
+      const wanted = stuck
+        .filter((key) => key.startsWith(`${id}:`))
+        .slice(0, 16)
+        .map((key) => Number(key.slice(id.length + 1)));
       if (wanted.length > 0) {
         await demand.pull(id, wanted);
         await context.checkPages(demand, id, wanted);
       }
       await context.checkUndisturbed();
-      stalled.read();
-      await stalled.eos();
-      checkEachOnce([stalled, reading], all.filter((key) => key !== pageKey(id, pages - 1)));
+      link.close();
       return `${stuck.length} of ${all.length} pages waited`;
     },
   },
@@ -218,8 +240,15 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
         for (const [index, share] of [4, 3, 2].entries()) {
           const received = await receivedWhere(context, (block, pgoff) => got.has(pageKey(block, pgoff)));
           const before = got.size;
-          const lane = await peer.open('background', { address: link.address, generation: index + 1, received });
-          await lane.until('a part of the pages', () => lane.arrivals.length > (all.length - before) / share || lane.eosCount > 0);
+          const lane = await peer.open('background', {
+            address: link.address,
+            generation: index + 1,
+            received,
+          });
+          await lane.until(
+            'a part of the pages',
+            () => lane.arrivals.length > (all.length - before) / share || lane.eosCount > 0,
+          );
           link.cut();
           await lane.ended;
           for (const key of lane.arrivals) {
@@ -231,7 +260,10 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
         const received = await receivedWhere(context, (block, pgoff) => got.has(pageKey(block, pgoff)));
         const last = await peer.open('background', { generation: 4, received });
         await last.eos();
-        checkEachOnce([last], all.filter((key) => !got.has(key)));
+        checkEachOnce(
+          [last],
+          all.filter((key) => !got.has(key)),
+        );
         await context.checkAllPages(last);
         return `${last.arrivals.length} of ${all.length} pages over the last connection`;
       } finally {

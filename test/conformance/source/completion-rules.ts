@@ -1,7 +1,7 @@
 import { status as Status } from '@grpc/grpc-js';
+import { checkRefused } from '../check-refused.js';
 import { check, checkSame, type Rule } from '../rule.js';
 import { pageKey } from './lane.js';
-import { checkRefused } from './migration-rules.js';
 import { receivedWhere } from './received-rules.js';
 import { checkEnds, type SourceContext } from './source-context.js';
 
@@ -9,19 +9,24 @@ import { checkEnds, type SourceContext } from './source-context.js';
 export const completionRules: readonly Rule<SourceContext>[] = [
   {
     id: 'source/complete/no-way-back',
-    title: 'After the point of no return CancelMigration is refused with FAILED_PRECONDITION and the guest stays stopped',
+    title:
+      'After the point of no return CancelMigration is refused with FAILED_PRECONDITION and the guest stays stopped',
     from: 'migration.proto, CancelMigration',
     destructive: true,
     async run(context) {
       const migration = await context.activate();
       await checkRefused('CancelMigration', migration.cancel(), Status.FAILED_PRECONDITION);
-      check((await migration.runState()) !== 'VM_RUN_STATE_RUNNING', 'The source guest runs after the point of no return');
+      check(
+        (await migration.runState()) !== 'VM_RUN_STATE_RUNNING',
+        'The source guest runs after the point of no return',
+      );
       await context.checkUndisturbed();
     },
   },
   {
     id: 'source/complete/detached',
-    title: 'Without the destination’s lanes the migration is POSTCOPY_DETACHED, with new ones POSTCOPY_ACTIVE again',
+    title:
+      'Without the destination’s lanes the migration is POSTCOPY_DETACHED, with new ones POSTCOPY_ACTIVE again',
     from: 'migration.proto, MIGRATION_STATE_POSTCOPY_DETACHED',
     destructive: true,
     async run(context) {
@@ -45,7 +50,8 @@ export const completionRules: readonly Rule<SourceContext>[] = [
   },
   {
     id: 'source/complete/eoc',
-    title: 'The destination’s EOC ends its lanes with OK and completes the migration; its pages are served no more',
+    title:
+      'The destination’s EOC ends its lanes with OK and completes the migration; its pages are served no more',
     from: 'page_source.proto, UmemRequest.eoc; migration.proto, MIGRATION_STATE_COMPLETED',
     destructive: true,
     async run(context) {
@@ -53,7 +59,10 @@ export const completionRules: readonly Rule<SourceContext>[] = [
       const destination = await context.destination();
       destination.generation++;
       const received = await receivedWhere(context, () => true);
-      const lanes = [await destination.open('demand', { received }), await destination.open('background', { received })];
+      const lanes = [
+        await destination.open('demand', { received }),
+        await destination.open('background', { received }),
+      ];
       for (const lane of lanes) await lane.eos();
       for (const lane of lanes) void lane.finish();
       for (const lane of lanes) await checkEnds(lane, [Status.OK]);
@@ -62,7 +71,10 @@ export const completionRules: readonly Rule<SourceContext>[] = [
       const late = destination.dial();
       late.send(destination.init('demand'));
       await checkEnds(late, [Status.NOT_FOUND]);
-      check((await migration.runState()) !== 'VM_RUN_STATE_RUNNING', 'The source guest runs after the migration');
+      check(
+        (await migration.runState()) !== 'VM_RUN_STATE_RUNNING',
+        'The source guest runs after the migration',
+      );
     },
   },
 ];

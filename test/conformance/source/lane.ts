@@ -15,8 +15,6 @@ export interface LaneSettings {
   readonly token: string | null;
   /** Pages of each block, to check batches by. */
   readonly pageCounts: ReadonlyMap<string, number>;
-  /** False: replies stay in the network. Default true. */
-  readonly reading?: boolean;
   readonly channel?: ChannelOptions;
 }
 
@@ -66,11 +64,6 @@ export class Lane {
     ]);
     // The status says it, too.
     this.#stream.on('error', () => undefined);
-    if (settings.reading !== false) this.read();
-  }
-
-  /** Lets replies come, where `reading` was false. */
-  read(): void {
     this.#stream.on('data', (reply: UmemReplyMessage) => this.#take(reply));
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { status as Status } from '@grpc/grpc-js';
+import { checkRefused } from '../check-refused.js';
 import { check, checkSame, checkSameList, type Rule } from '../rule.js';
 import type { MigrationMessage } from '../wire/messages.js';
 import { Peer } from './peer.js';
@@ -9,19 +10,6 @@ import { RamFiles } from './truth.js';
 
 /** How long pages are waited for that must not come. */
 const NOTHING_MS = 300;
-
-/** Throws unless the promise rejects with this status. */
-export async function checkRefused(what: string, call: Promise<unknown>, ...codes: readonly Status[]): Promise<string> {
-  const error: unknown = await call.then(
-    () => null,
-    (reason: unknown) => reason ?? new Error('rejected with nothing'),
-  );
-  const expected = codes.map((code) => Status[code]).join(' or ');
-  check(error !== null, `${what} was accepted, not refused with ${expected}`);
-  const { code, details } = error as { code?: Status; details?: string };
-  check(code !== undefined && codes.includes(code), `${what} was answered ${Status[code ?? -1] ?? 'without a status'} "${details}", not ${expected}`);
-  return details ?? '';
-}
 
 async function checkRunsAgain(migration: PlayedMigration): Promise<void> {
   checkSame('run state of the source guest', await migration.runState(), 'VM_RUN_STATE_RUNNING');
@@ -40,9 +28,13 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
       check(target.token.length > 0, 'LaneTarget.token is empty');
       check(target.demand_address !== '', 'LaneTarget.demand_address is empty');
       check(blocks.length > 0, 'ConnectIncomingRequest.blocks is empty');
-      const vm = await context.client.call<{ blocks: { block_id: string; size_bytes: string }[] }>('VmService', 'GetVm', {
-        name: context.target.vm,
-      });
+      const vm = await context.client.call<{ blocks: { block_id: string; size_bytes: string }[] }>(
+        'VmService',
+        'GetVm',
+        {
+          name: context.target.vm,
+        },
+      );
       const show = (list: readonly { block_id: string; size_bytes: string }[]): string[] =>
         list.map((block) => `${block.block_id}:${block.size_bytes}`).sort();
       checkSameList('blocks', show(blocks), show(vm.blocks));
@@ -80,7 +72,12 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
         await lane.until('the pages', () => lane.arrivals.length >= 4);
         if (context.target.ramPaths.size === 0) return 'bytes not compared: no RAM files here';
         const truth = await new RamFiles(context.target.ramPaths).pages(id, [0, 1, 2, 3]);
-        truth.forEach((bytes, pgoff) => check(lane.pages.get(`${id}:${pgoff}`)?.equals(bytes) === true, `Page ${pgoff} has other bytes than the frozen RAM`));
+        truth.forEach((bytes, pgoff) =>
+          check(
+            lane.pages.get(`${id}:${pgoff}`)?.equals(bytes) === true,
+            `Page ${pgoff} has other bytes than the frozen RAM`,
+          ),
+        );
       } finally {
         peer.close();
         await migration.cancel();
@@ -105,8 +102,13 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
     async run(context) {
       const migration = await context.begin();
       await migration.freeze();
-      const peers = [new Peer(migration, migration.target.token), new Peer(migration, await migration.createToken())];
-      const lanes = await Promise.all(peers.flatMap((peer) => [peer.open('demand'), peer.open('background')]));
+      const peers = [
+        new Peer(migration, migration.target.token),
+        new Peer(migration, await migration.createToken()),
+      ];
+      const lanes = await Promise.all(
+        peers.flatMap((peer) => [peer.open('demand'), peer.open('background')]),
+      );
       const answer = await migration.cancel();
       checkSame('error_reason', answer.error_reason, 'CANCELLED');
       for (const lane of lanes) await checkEnds(lane, [Status.CANCELLED]);
@@ -135,7 +137,9 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
     from: 'incoming.proto, AbortIncoming; migration.proto, Migration.guest_recoverable',
     async run(context) {
       const migration = await context.begin();
-      migration.script.connect.refuse(Object.assign(new Error('Refused by the suite'), { code: Status.FAILED_PRECONDITION }));
+      migration.script.connect.refuse(
+        Object.assign(new Error('Refused by the suite'), { code: Status.FAILED_PRECONDITION }),
+      );
       await migration.script.aborted;
       const { error } = await migration.until('MIGRATION_STATE_FAILED');
       check(error.includes('Refused by the suite'), `Migration.error does not say why: ${error}`);
@@ -149,12 +153,32 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
     async run(context) {
       const migration = await context.begin();
       await migration.freeze();
-      migration.script.load.refuse(Object.assign(new Error('Refused by the suite'), { code: Status.FAILED_PRECONDITION }));
+      migration.script.load.refuse(
+        Object.assign(new Error('Refused by the suite'), { code: Status.FAILED_PRECONDITION }),
+      );
       await migration.script.aborted;
       const { error } = await migration.until('MIGRATION_STATE_FAILED');
       check(error.includes('Refused by the suite'), `Migration.error does not say why: ${error}`);
       await checkRunsAgain(migration);
       checkSame('calls of ResumeIncoming', migration.script.resumeCalls, 0);
+    },
+  },
+  {
+    id: 'source/migration/refused-resume',
+    title:
+      'When ResumeIncoming is refused and the destination gives its guest up, the guest runs on its source',
+    from: 'incoming.proto, AbortIncoming: a guest that has never run; migration.proto, Migration.guest_recoverable',
+    async run(context) {
+      const migration = await context.begin();
+      await migration.freeze();
+      migration.script.resume.refuse(
+        Object.assign(new Error('Refused by the suite'), { code: Status.FAILED_PRECONDITION }),
+      );
+      migration.script.load.open();
+      await migration.script.aborted;
+      const { error } = await migration.until('MIGRATION_STATE_FAILED');
+      check(error.includes('Refused by the suite'), `Migration.error does not say why: ${error}`);
+      await checkRunsAgain(migration);
     },
   },
   {
@@ -164,9 +188,17 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
     async run(context) {
       const { vm } = await context.migration();
       const request = { vm, destination_address: '127.0.0.1:1' };
-      await checkRefused('A second migration', context.client.call('MigrationService', 'CreateMigration', request), Status.FAILED_PRECONDITION);
+      await checkRefused(
+        'A second migration',
+        context.client.call('MigrationService', 'CreateMigration', request),
+        Status.FAILED_PRECONDITION,
+      );
       const unknown = { vm: 'no-such-vm', destination_address: '127.0.0.1:1' };
-      await checkRefused('An unknown VM', context.client.call('MigrationService', 'CreateMigration', unknown), Status.NOT_FOUND);
+      await checkRefused(
+        'An unknown VM',
+        context.client.call('MigrationService', 'CreateMigration', unknown),
+        Status.NOT_FOUND,
+      );
       const flags = { vm, destination_address: '127.0.0.1:1', options: { postcopy_flags: 0x80 } };
       await checkRefused(
         'An unknown postcopy flag',
@@ -192,7 +224,12 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
       } finally {
         await migration.cancel();
       }
-      await checkRefused('A token of a migration that is over', migration.createToken(), Status.FAILED_PRECONDITION, Status.NOT_FOUND);
+      await checkRefused(
+        'A token of a migration that is over',
+        migration.createToken(),
+        Status.FAILED_PRECONDITION,
+        Status.NOT_FOUND,
+      );
     },
   },
   {
@@ -201,10 +238,22 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
     from: 'migration.proto, CreateMigration',
     async run(context) {
       const { id } = await context.begin({});
-      const request = { vm: context.target.vm, destination_address: '127.0.0.1:1', request_id: 'conformance-0001' };
+      const request = {
+        vm: context.target.vm,
+        destination_address: '127.0.0.1:1',
+        request_id: 'conformance-0001',
+      };
       await context.client.call('MigrationService', 'CancelMigration', { migration: id });
-      const first = await context.client.call<MigrationMessage>('MigrationService', 'CreateMigration', request);
-      const again = await context.client.call<MigrationMessage>('MigrationService', 'CreateMigration', request);
+      const first = await context.client.call<MigrationMessage>(
+        'MigrationService',
+        'CreateMigration',
+        request,
+      );
+      const again = await context.client.call<MigrationMessage>(
+        'MigrationService',
+        'CreateMigration',
+        request,
+      );
       checkSame('its id', again.migration_id, first.migration_id);
       await context.client.call('MigrationService', 'CancelMigration', { migration: first.migration_id });
     },

@@ -41,7 +41,14 @@ export async function startOwnSource(): Promise<SourceTarget> {
     const client = new WireClient(agent.address);
     await client.call('VmService', 'RegisterVm', { name: VM, qmp_path: guest.qmpPath });
     client.close();
-    return { address: agent.address, vm: VM, ramPaths, listen: '127.0.0.1:0', close: () => lab.close() };
+    return {
+      address: agent.address,
+      vm: VM,
+      ramPaths,
+      listen: '127.0.0.1:0',
+      logs: () => lab.logs(),
+      close: () => lab.close(),
+    };
   } catch (error) {
     await lab.close();
     throw error;

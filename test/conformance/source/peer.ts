@@ -11,7 +11,6 @@ export interface OpenOptions {
   /** Default: the peer's own. */
   readonly generation?: number;
   readonly received?: readonly PageBitmapMessage[];
-  readonly reading?: boolean;
   readonly channel?: ChannelOptions;
   /** Default: where the migration's target sends lanes of this kind. */
   readonly address?: string;
@@ -46,12 +45,11 @@ export class Peer {
 
   /** A lane on which nothing has been said yet. */
   dial(kind: LaneKindName = 'demand', options: OpenOptions & { readonly token?: string | null } = {}): Lane {
-    const { reading, channel } = options;
+    const { channel } = options;
     const lane = new Lane({
       address: options.address ?? this.migration.addressFor(kind),
       token: options.token === undefined ? this.token : options.token,
       pageCounts: this.migration.pageCounts,
-      ...(reading === undefined ? {} : { reading }),
       ...(channel === undefined ? {} : { channel }),
     });
     this.#lanes.push(lane);

@@ -51,7 +51,10 @@ export const receivedRules: readonly Rule<SourceContext>[] = [
       const peer = await context.peer();
       const { id } = await context.largestBlock();
       const missing = [3, 50, 51];
-      const received = await receivedWhere(context, (block, pgoff) => block !== id || !missing.includes(pgoff));
+      const received = await receivedWhere(
+        context,
+        (block, pgoff) => block !== id || !missing.includes(pgoff),
+      );
       const lane = await peer.open('demand', { received });
       await lane.pull(id, missing.slice(1));
       checkSame('EOS before the last page', lane.eosCount, 0);
@@ -69,12 +72,17 @@ export const receivedRules: readonly Rule<SourceContext>[] = [
     async run(context) {
       const peer = await context.peer();
       const { id, pages } = await context.largestBlock();
-      const received = (await receivedWhere(context, () => true)).filter(({ block_id: block }) => block !== id);
+      const received = (await receivedWhere(context, () => true)).filter(
+        ({ block_id: block }) => block !== id,
+      );
       const lane = await peer.open('demand', { received });
       await lane.pull(id, [0]);
       checkSame('EOS with pages left', lane.eosCount, 0);
       for (let at = 1; at < pages; at += 4000)
-        await lane.pull(id, Array.from({ length: Math.min(4000, pages - at) }, (_, index) => at + index));
+        await lane.pull(
+          id,
+          Array.from({ length: Math.min(4000, pages - at) }, (_, index) => at + index),
+        );
       await lane.eos();
     },
   },

@@ -40,7 +40,9 @@ export const removeRules: readonly Rule<SourceContext>[] = [
       demand.send({ remove: { block_id: id, pgoffs: [301] } });
       await demand.barrier(id, 310);
       background.send({ background: { block_id: id, pgoffs: [300, 301, 302] } });
-      await background.until('its neighbours', () => [300, 302].every((pgoff) => background.pages.has(pageKey(id, pgoff))));
+      await background.until('its neighbours', () =>
+        [300, 302].every((pgoff) => background.pages.has(pageKey(id, pgoff))),
+      );
       background.send({ background: { block_id: id, pgoffs: [303] } });
       await background.until('a later page', () => background.pages.has(pageKey(id, 303)));
       checkNone(background, id, [301]);

@@ -41,8 +41,18 @@ const LISTS: readonly ListCommand[] = ['on_demand', 'background', 'remove'];
 
 const BAD_REQUESTS: readonly BadRequest[] = [
   { id: 'unset', title: 'A request without a command', messages: () => [UNSET], codes: [INVALID_ARGUMENT] },
-  { id: 'unknown', title: 'A command of the future', messages: () => [FROM_THE_FUTURE], codes: [INVALID_ARGUMENT] },
-  { id: 'garbage', title: 'Bytes that are no message', messages: () => [GARBAGE], codes: [INVALID_ARGUMENT, INTERNAL] },
+  {
+    id: 'unknown',
+    title: 'A command of the future',
+    messages: () => [FROM_THE_FUTURE],
+    codes: [INVALID_ARGUMENT],
+  },
+  {
+    id: 'garbage',
+    title: 'Bytes that are no message',
+    messages: () => [GARBAGE],
+    codes: [INVALID_ARGUMENT, INTERNAL],
+  },
   {
     id: 'truncated',
     title: 'A message that is cut short',
@@ -129,7 +139,10 @@ const BAD_REQUESTS: readonly BadRequest[] = [
       {
         id: `${cont}-past-end`,
         title: `${name} past the end of the block that it continues`,
-        messages: ({ block, pages }) => [listOf(command, block, [BEFORE]), { [cont]: { pgoffs: [...GOOD, pages] } }],
+        messages: ({ block, pages }) => [
+          listOf(command, block, [BEFORE]),
+          { [cont]: { pgoffs: [...GOOD, pages] } },
+        ],
         codes: [OUT_OF_RANGE],
       },
     ];

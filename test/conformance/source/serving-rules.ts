@@ -13,7 +13,8 @@ function range(from: number, count: number): number[] {
 export const servingRules: readonly Rule<SourceContext>[] = [
   {
     id: 'source/serve/every-page',
-    title: 'Every page of every block comes on demand, byte for byte as the source has it, in batches that keep the rules',
+    title:
+      'Every page of every block comes on demand, byte for byte as the source has it, in batches that keep the rules',
     from: 'page_source.proto, PageBatch and PageRun',
     async run(context) {
       const lane = await (await context.peer()).open('demand');
@@ -36,7 +37,11 @@ export const servingRules: readonly Rule<SourceContext>[] = [
     async run(context) {
       const lane = await (await context.peer()).open('demand');
       for (const { id, pages } of await context.blocks()) {
-        const pgoffs = [...new Set([pages - 1, 0, pages >> 1, (pages >> 1) - 2, 1].filter((pgoff) => pgoff >= 0 && pgoff < pages))];
+        const pgoffs = [
+          ...new Set(
+            [pages - 1, 0, pages >> 1, (pages >> 1) - 2, 1].filter((pgoff) => pgoff >= 0 && pgoff < pages),
+          ),
+        ];
         await lane.pull(id, pgoffs);
         await context.checkPages(lane, id, pgoffs);
       }
@@ -149,7 +154,8 @@ export const servingRules: readonly Rule<SourceContext>[] = [
         if (block === undefined) throw new NotApplicable('The VM has no RAM block');
         const [id, pages] = block;
         const background = range(0, Math.min(1024, pages - 1));
-        const waiting = (): number => background.filter((pgoff) => !lane.pages.has(pageKey(id, pgoff))).length;
+        const waiting = (): number =>
+          background.filter((pgoff) => !lane.pages.has(pageKey(id, pgoff))).length;
         lane.send({ background: { block_id: id, pgoffs: background } });
         const startedMs = Date.now();
         const wanted = pages - 1;
@@ -159,9 +165,16 @@ export const servingRules: readonly Rule<SourceContext>[] = [
         const behind = waiting();
         await lane.until('the background pages', () => waiting() === 0);
         const backgroundMs = Date.now() - startedMs;
-        if (backgroundMs < 500) throw new NotApplicable('Nearly all pages are constant: background is over too soon');
-        check(behind > background.length / 2, `The demanded page came when only ${behind} of ${background.length} background pages were left`);
-        check(demandMs < backgroundMs / 3, `Demand took ${demandMs} ms and all background ${backgroundMs} ms`);
+        if (backgroundMs < 500)
+          throw new NotApplicable('Nearly all pages are constant: background is over too soon');
+        check(
+          behind > background.length / 2,
+          `The demanded page came when only ${behind} of ${background.length} background pages were left`,
+        );
+        check(
+          demandMs < backgroundMs / 3,
+          `Demand took ${demandMs} ms and all background ${backgroundMs} ms`,
+        );
         return `demand ${demandMs} ms, background ${backgroundMs} ms`;
       } finally {
         await migration.cancel();

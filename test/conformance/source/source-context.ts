@@ -142,6 +142,11 @@ export class SourceContext {
     await this.checkPages(bystander, id, [pgoff]);
   }
 
+  /** Closes the rule's lanes. */
+  async endRule(): Promise<void> {
+    for (const peer of this.#stage?.peers ?? []) peer.close();
+  }
+
   async close(): Promise<void> {
     const stage = this.#stage;
     try {

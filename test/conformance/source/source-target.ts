@@ -11,6 +11,8 @@ export interface SourceTarget {
   readonly ramPaths: ReadonlyMap<string, string>;
   /** Where the source reaches the suite. */
   readonly listen: string;
+  /** The end of what the services have logged; empty for somebody else's. */
+  logs(): string;
   /** Ends what was started for the test. */
   close(): Promise<void>;
 }
@@ -23,7 +25,14 @@ export async function foreignSource(options: {
   readonly listen: string;
 }): Promise<SourceTarget> {
   const { address, ramPaths, listen } = options;
-  return { address, vm: options.vm ?? (await firstVm(address)), ramPaths, listen, close: async () => {} };
+  return {
+    address,
+    vm: options.vm ?? (await firstVm(address)),
+    ramPaths,
+    listen,
+    logs: () => '',
+    close: async () => {},
+  };
 }
 
 async function firstVm(address: string): Promise<string> {

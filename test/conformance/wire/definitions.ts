@@ -26,7 +26,7 @@ const definitions = loadSync(
 export function serviceOf(name: string): ServiceDefinition {
   const found = definitions[`umem.v1.${name}`];
   if (found === undefined || 'format' in found) throw new Error(`proto/ has no service ${name}`);
-  return found as ServiceDefinition;
+  return found;
 }
 
 /** A method by the names it has in proto/. */

@@ -4,10 +4,9 @@
 //
 //   map ID PATH BYTES          mapped ID ADDRESS            a mapping with a userfaultfd of its own
 //   join ID PATH BYTES WITH    mapped ID ADDRESS            the same, registered with WITH's userfaultfd
-//   send SOCKET FDS JSON       sent REPLY                   FDS: comma-separated uffd:ID, file:ID, pipe; or "none"
-//   read ID PGOFF              read ID PGOFF VALUE          first byte of the page
-//   write ID PGOFF VALUE       wrote ID PGOFF VALUE
-//   remove ID PGOFF COUNT      removed ID PGOFF COUNT       MADV_REMOVE
+//   send SOCKET FDS JSON       sent REPLY                   FDS: comma-separated uffd:ID, file:ID, pipe; or
+//   "none" read ID PGOFF              read ID PGOFF VALUE          first byte of the page write ID PGOFF
+//   VALUE       wrote ID PGOFF VALUE remove ID PGOFF COUNT      removed ID PGOFF COUNT       MADV_REMOVE
 //   sample ID COUNT SEED PAGES sample US US ...             COUNT reads of random pages, microseconds each
 //   close ID                   closed ID                    closes this process's copy of the userfaultfd
 //   exit
@@ -32,7 +31,7 @@ enum { kPage = 4096, kMaxMappings = 16, kMaxFds = 8, kLine = 1 << 20 };
 
 struct mapping {
   char id[64];
-  volatile uint8_t *memory;
+  volatile uint8_t* memory;
   size_t bytes;
   int file;
   int uffd;
@@ -40,12 +39,12 @@ struct mapping {
 static struct mapping mappings[kMaxMappings];
 static int mapping_count;
 
-static void fail(const char *what) {
+static void fail(const char* what) {
   fprintf(stderr, "test VMM: %s: %s\n", what, strerror(errno));
   exit(1);
 }
 
-static struct mapping *find(const char *id) {
+static struct mapping* find(const char* id) {
   for (int i = 0; i < mapping_count; i++)
     if (strcmp(mappings[i].id, id) == 0) return &mappings[i];
   fprintf(stderr, "test VMM: no mapping %s\n", id);
@@ -54,14 +53,15 @@ static struct mapping *find(const char *id) {
 
 static int make_uffd(void) {
   int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-  struct uffdio_api api = {.api = UFFD_API,
-                           .features = UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_MISSING_SHMEM};
+  struct uffdio_api api = {
+      .api = UFFD_API,
+      .features = UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_MISSING_SHMEM};
   if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api)) fail("userfaultfd");
   return uffd;
 }
 
-static void map(const char *id, const char *path, size_t bytes, const char *with) {
-  struct mapping *m = &mappings[mapping_count];
+static void map(const char* id, const char* path, size_t bytes, const char* with) {
+  struct mapping* m = &mappings[mapping_count];
   snprintf(m->id, sizeof m->id, "%s", id);
   m->bytes = bytes;
   m->file = open(path, O_RDWR | O_CLOEXEC);
@@ -69,14 +69,15 @@ static void map(const char *id, const char *path, size_t bytes, const char *with
   m->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->file, 0);
   if (m->memory == MAP_FAILED) fail("mmap");
   m->uffd = with ? find(with)->uffd : make_uffd();
-  struct uffdio_register range = {.range = {(uintptr_t)m->memory, bytes}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+  struct uffdio_register range = {.range = {(uintptr_t)m->memory, bytes},
+                                  .mode = UFFDIO_REGISTER_MODE_MISSING};
   if (ioctl(m->uffd, UFFDIO_REGISTER, &range)) fail("register");
   mapping_count++;
   printf("mapped %s %lu\n", id, (unsigned long)m->memory);
 }
 
-static int open_descriptor(char *spec) {
-  char *id = strchr(spec, ':');
+static int open_descriptor(char* spec) {
+  char* id = strchr(spec, ':');
   if (id) *id++ = 0;
   if (strcmp(spec, "uffd") == 0) return dup(find(id)->uffd);
   if (strcmp(spec, "file") == 0) return dup(find(id)->file);
@@ -86,7 +87,7 @@ static int open_descriptor(char *spec) {
   return ends[0];
 }
 
-static void send_handoff(const char *path, char *specs, const char *json) {
+static void send_handoff(const char* path, char* specs, const char* json) {
   int fds[kMaxFds], count = 0;
   if (strcmp(specs, "none") != 0)
     for (char *save, *s = strtok_r(specs, ",", &save); s && count < kMaxFds; s = strtok_r(NULL, ",", &save))
@@ -94,14 +95,14 @@ static void send_handoff(const char *path, char *specs, const char *json) {
   int socket_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-  if (connect(socket_fd, (struct sockaddr *)&address, sizeof address)) fail("connect");
+  if (connect(socket_fd, (struct sockaddr*)&address, sizeof address)) fail("connect");
   char control[CMSG_SPACE(sizeof fds)] = {0};
-  struct iovec iov = {(void *)json, strlen(json)};
+  struct iovec iov = {(void*)json, strlen(json)};
   struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
   if (count > 0) {
     message.msg_control = control;
     message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    struct cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(count * sizeof(int));
@@ -119,36 +120,37 @@ static void send_handoff(const char *path, char *specs, const char *json) {
 }
 
 struct access {
-  struct mapping *mapping;
+  struct mapping* mapping;
   unsigned long pgoff;
   unsigned long argument;
 };
 
-static struct access *make_access(const char *id, unsigned long pgoff, unsigned long argument) {
-  struct access *a = malloc(sizeof *a);
+static struct access* make_access(const char* id, unsigned long pgoff, unsigned long argument) {
+  struct access* a = malloc(sizeof *a);
   *a = (struct access){find(id), pgoff, argument};
   return a;
 }
 
-static void *read_page(void *argument) {
-  struct access *a = argument;
+static void* read_page(void* argument) {
+  struct access* a = argument;
   unsigned value = a->mapping->memory[a->pgoff * kPage];
   printf("read %s %lu %u\n", a->mapping->id, a->pgoff, value);
   free(a);
   return NULL;
 }
 
-static void *write_page(void *argument) {
-  struct access *a = argument;
+static void* write_page(void* argument) {
+  struct access* a = argument;
   a->mapping->memory[a->pgoff * kPage] = (uint8_t)a->argument;
   printf("wrote %s %lu %lu\n", a->mapping->id, a->pgoff, a->argument);
   free(a);
   return NULL;
 }
 
-static void *remove_pages(void *argument) {
-  struct access *a = argument;
-  if (madvise((void *)(a->mapping->memory + a->pgoff * kPage), a->argument * kPage, MADV_REMOVE)) fail("madvise");
+static void* remove_pages(void* argument) {
+  struct access* a = argument;
+  if (madvise((void*)(a->mapping->memory + a->pgoff * kPage), a->argument * kPage, MADV_REMOVE))
+    fail("madvise");
   printf("removed %s %lu %lu\n", a->mapping->id, a->pgoff, a->argument);
   free(a);
   return NULL;
@@ -160,8 +162,8 @@ static double now_us(void) {
   return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
 }
 
-static void sample(const char *id, int count, unsigned seed, unsigned long pages) {
-  struct mapping *m = find(id);
+static void sample(const char* id, int count, unsigned seed, unsigned long pages) {
+  struct mapping* m = find(id);
   printf("sample");
   for (int i = 0; i < count; i++) {
     unsigned long pgoff = ((unsigned long)rand_r(&seed) * 32768 + rand_r(&seed)) % pages;
@@ -172,7 +174,7 @@ static void sample(const char *id, int count, unsigned seed, unsigned long pages
   printf("\n");
 }
 
-static void spawn(void *(*work)(void *), struct access *argument) {
+static void spawn(void* (*work)(void*), struct access* argument) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, work, argument)) fail("pthread_create");
   pthread_detach(thread);
@@ -185,18 +187,18 @@ int main(void) {
     line[strcspn(line, "\n")] = 0;
     char *save, *command = strtok_r(line, " ", &save);
     if (!command || strcmp(command, "exit") == 0) break;
-    char *id = strtok_r(NULL, " ", &save);
+    char* id = strtok_r(NULL, " ", &save);
     if (strcmp(command, "close") == 0) {
       close(find(id)->uffd);
       printf("closed %s\n", id);
       continue;
     }
-    char *second = strtok_r(NULL, " ", &save);
+    char* second = strtok_r(NULL, " ", &save);
     if (strcmp(command, "send") == 0) {
       send_handoff(id, second, save);
       continue;
     }
-    char *third = strtok_r(NULL, " ", &save);
+    char* third = strtok_r(NULL, " ", &save);
     if (strcmp(command, "map") == 0) map(id, second, strtoul(third, NULL, 10), NULL);
     if (strcmp(command, "join") == 0) map(id, second, strtoul(third, NULL, 10), strtok_r(NULL, " ", &save));
     unsigned long pgoff = strtoul(second, NULL, 10), number = third ? strtoul(third, NULL, 10) : 0;

@@ -166,7 +166,9 @@ export class QemuVmm implements Vmm {
     const watch = new MigrationWatch(this.#qmp, 'loading device state');
     this.#load = watch;
     return new Promise((resolve, reject) => {
-      const socket = connect({ path });
+      // The VMM may have loaded everything, and closed its side, before we know that it was all: the
+      // writing side must stay open until whoever writes ends it.
+      const socket = connect({ path, allowHalfOpen: true });
       const refuse = (cause: Error) => {
         const error = new PeerUnavailable(`The VMM does not take device state on ${path}: ${cause.message}`, {
           cause,

@@ -1,0 +1,144 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { eventuallyTrue } from '../../kit/eventually.js';
+import { Changes } from './changes.js';
+
+/** Where a mapping is in the VMM, as handoff messages say it. */
+export interface Region {
+  readonly base_host_virt_addr: number;
+  readonly size: number;
+  readonly offset: number;
+  readonly page_size: number;
+  readonly page_size_kib: number;
+}
+
+/** Features of userfaultfd(2) that our preload library asks for, and those that Firecracker does. */
+export const FEATURES = { preload: (1 << 8) | (1 << 3) | (1 << 4) | (1 << 5), firecracker: 1 << 3 } as const;
+
+const PAGE_BYTES = 4096;
+
+/** A VMM: a process of vmm.c that maps guest RAM and touches it as it is told. */
+export class Vmm {
+  readonly pid: number;
+  readonly #process: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #lines: string[] = [];
+  readonly #changes = new Changes();
+  readonly #mapped = new Map<string, { readonly address: number; readonly bytes: number }>();
+  #stderr = '';
+  #isOver = false;
+
+  constructor(program: string, env: Readonly<Record<string, string>> = {}) {
+    this.#process = spawn(program, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.pid = this.#process.pid ?? 0;
+    createInterface({ input: this.#process.stdout }).on('line', (line) => {
+      this.#lines.push(line);
+      this.#changes.tell();
+    });
+    this.#process.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+    this.#process.stdin.on('error', () => undefined);
+    this.#process.on('close', () => {
+      this.#isOver = true;
+      this.#changes.tell();
+    });
+  }
+
+  /** Maps a RAM file shared. Under the preload library, this hands it over. */
+  async mapFile(id: string, path: string, bytes: number): Promise<void> {
+    await this.#map(id, bytes, `map ${id} ${path} ${bytes}`);
+  }
+
+  async mapAnonymous(id: string, bytes: number): Promise<void> {
+    await this.#map(id, bytes, `anon ${id} ${bytes}`);
+  }
+
+  /** One userfaultfd for these mappings, with a name. */
+  async register(name: string, ids: readonly string[], features: number): Promise<void> {
+    await this.#ask(`register ${name} ${features} ${ids.join(',')}`, `registered ${name}`);
+  }
+
+  /** Where a mapping is, and the part of its block that it is. */
+  region(id: string, offset = 0): Region {
+    const { address, bytes } = this.#get(id);
+    return {
+      base_host_virt_addr: address,
+      size: bytes,
+      offset,
+      page_size: PAGE_BYTES,
+      page_size_kib: PAGE_BYTES,
+    };
+  }
+
+  /** Sends a handoff; answers the line that came back, or CLOSED. `fds`: uffd:NAME, file:ID or pipe. */
+  async send(socket: string, message: unknown, fds: readonly string[], pieceBytes = 0): Promise<string> {
+    const text = typeof message === 'string' ? message : JSON.stringify(message);
+    const line = await this.#ask(
+      `send ${socket} ${fds.length === 0 ? 'none' : fds.join(',')} ${pieceBytes} ${text}`,
+      'sent ',
+    );
+    return line.slice('sent '.length);
+  }
+
+  /** Touches a page; answers its CRC-32 when the thread that did so runs on. */
+  async read(id: string, pgoff: number): Promise<number> {
+    return Number((await this.#ask(`read ${id} ${pgoff}`, `read ${id} ${pgoff} `)).split(' ')[3]);
+  }
+
+  /** Gives pages up with MADV_REMOVE. */
+  async remove(id: string, pgoff: number, count: number): Promise<void> {
+    await this.#ask(`remove ${id} ${pgoff} ${count}`, `removed ${id} ${pgoff}`);
+  }
+
+  /** What the guest sees, page by page. */
+  async dump(id: string, path: string): Promise<Buffer> {
+    await this.#ask(`dump ${id} ${path}`, `dumped ${id}`);
+    return readFile(path);
+  }
+
+  /** Resolves when this many threads of the process wait for a page. */
+  async untilWaiting(threads: number): Promise<void> {
+    await eventuallyTrue(`${threads} threads of the VMM to wait for pages`, async () => {
+      const tasks = await readdir(`/proc/${this.pid}/task`);
+      const waits = await Promise.all(
+        tasks.map(async (task) => {
+          // A thread may end while we look.
+          const where = await readFile(`/proc/${this.pid}/task/${task}/wchan`, 'utf8').catch(() => '');
+          return where.includes('userfault');
+        }),
+      );
+      return waits.filter(Boolean).length >= threads;
+    });
+  }
+
+  /** SIGKILL; resolves when it has ended. Idempotent. */
+  async kill(): Promise<void> {
+    if (this.#isOver) return;
+    const closed = once(this.#process, 'close');
+    this.#process.kill('SIGKILL');
+    await closed;
+  }
+
+  async #map(id: string, bytes: number, command: string): Promise<void> {
+    const line = await this.#ask(command, `mapped ${id} `);
+    this.#mapped.set(id, { address: Number(line.split(' ')[2]), bytes });
+  }
+
+  #ask(command: string, answer: string): Promise<string> {
+    this.#process.stdin.write(`${command}\n`);
+    return this.#changes.until(`the VMM to say "${answer}"`, () => {
+      const at = this.#lines.findIndex((line) => line.startsWith(answer));
+      const [line] = at < 0 ? [] : this.#lines.splice(at, 1);
+      if (line !== undefined) return line;
+      if (this.#isOver) throw new Error(`The VMM has ended: ${this.#stderr.trim()}`);
+      return null;
+    });
+  }
+
+  #get(id: string): { readonly address: number; readonly bytes: number } {
+    const mapped = this.#mapped.get(id);
+    if (mapped === undefined) throw new Error(`${id} is not mapped`);
+    return mapped;
+  }
+}
