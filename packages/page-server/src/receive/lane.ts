@@ -72,6 +72,9 @@ export class Lane {
       this.#ended();
     });
     this.#stream.write({ command: { $case: 'init', value: init } });
+    // grpc-js holds a source back only once a read has begun: without this, what is pushed before
+    // `read` is called would pile up without bound. It fills the stream's buffer (16 replies) and stops.
+    this.#stream.read(0);
   }
 
   /** Lets replies flow to `onReply`; until then gRPC holds the source back. */
