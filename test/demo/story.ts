@@ -35,6 +35,9 @@ export async function tellStory(lab: Lab, screen: Screen, options: DemoOptions):
   const after = new SerialConsole(join(lab.dir, 'serial-after'));
   await hosts.destination.addProfile(GUEST, qemuProfile(machineOf(options), after.path));
   screen.step(`umemctl migrate ${GUEST} ${migrateFlags(options).join(' ')}`);
+  if (!options.background) {
+    screen.detail('What the guest never touches by itself is touched from outside once it runs there.');
+  }
   const migration = await migrate(lab, hosts, GUEST, options);
   if (migration.state !== 'COMPLETED') throw new Error(`The migration is ${migration.state}.`);
 

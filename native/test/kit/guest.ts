@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { inPublicCopy } from './public-copy.js';
 import { native, type NativeUserfaultfd } from '../../ts/index.js';
 
 const program = fileURLToPath(new URL('../../build/test/guest', import.meta.url));
@@ -28,7 +29,13 @@ export class Guest {
 
   /** `identity`: another user and group to run as. */
   constructor(env: Record<string, string> = {}, identity: { uid?: number; gid?: number } = {}) {
-    this.process = spawn(program, { env: { ...process.env, ...env }, stdio: 'pipe', ...identity });
+    const locate = (path: string): string => (identity.uid === undefined ? path : inPublicCopy(path));
+    const preload = env['LD_PRELOAD'] === undefined ? {} : { LD_PRELOAD: locate(env['LD_PRELOAD']) };
+    this.process = spawn(locate(program), {
+      env: { ...process.env, ...env, ...preload },
+      stdio: 'pipe',
+      ...identity,
+    });
     if (this.process.pid === undefined || !this.process.stdout || !this.process.stderr) {
       throw new Error(`Cannot start ${program}: build it with "npm run build -w native"`);
     }

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { inPublicCopy } from './public-copy.js';
 
 /** The built package, for programs and workers that run outside of vitest. */
 export const builtPackage = new URL('../../dist/index.js', import.meta.url).href;
@@ -36,7 +37,9 @@ export async function runProgram(
 
 /** Runs a module in a node of its own; `native` and everything else of the package is in scope. */
 export function runNode(code: string, identity: { uid?: number; gid?: number } = {}): Promise<ProgramExit> {
-  const source = `import * as umem from ${JSON.stringify(builtPackage)};\nconst { native } = umem;\n${code}`;
+  const module =
+    identity.uid === undefined ? builtPackage : pathToFileURL(inPublicCopy(fileURLToPath(builtPackage)));
+  const source = `import * as umem from ${JSON.stringify(module)};\nconst { native } = umem;\n${code}`;
   return runProgram(process.execPath, ['--input-type=module', '-e', source], identity);
 }
 
