@@ -76,14 +76,14 @@ export class Vmm {
     const text = typeof message === 'string' ? message : JSON.stringify(message);
     const line = await this.#ask(
       `send ${socket} ${fds.length === 0 ? 'none' : fds.join(',')} ${pieceBytes} ${text}`,
-      'sent ',
+      'sent',
     );
     return line.slice('sent '.length);
   }
 
   /** Touches a page; answers its CRC-32 when the thread that did so runs on. */
   async read(id: string, pgoff: number): Promise<number> {
-    return Number((await this.#ask(`read ${id} ${pgoff}`, `read ${id} ${pgoff} `)).split(' ')[3]);
+    return Number((await this.#ask(`read ${id} ${pgoff}`, `read ${id} ${pgoff}`)).split(' ')[3]);
   }
 
   /** Gives pages up with MADV_REMOVE. */
@@ -121,14 +121,15 @@ export class Vmm {
   }
 
   async #map(id: string, bytes: number, command: string): Promise<void> {
-    const line = await this.#ask(command, `mapped ${id} `);
+    const line = await this.#ask(command, `mapped ${id}`);
     this.#mapped.set(id, { address: Number(line.split(' ')[2]), bytes });
   }
 
+  /** Sends a command; resolves with the line that begins with these words: "dumped part1" is not "dumped part10". */
   #ask(command: string, answer: string): Promise<string> {
     this.#process.stdin.write(`${command}\n`);
     return this.#changes.until(`the VMM to say "${answer}"`, () => {
-      const at = this.#lines.findIndex((line) => line.startsWith(answer));
+      const at = this.#lines.findIndex((line) => `${line} `.startsWith(`${answer} `));
       const [line] = at < 0 ? [] : this.#lines.splice(at, 1);
       if (line !== undefined) return line;
       if (this.#isOver) throw new Error(`The VMM has ended: ${this.#stderr.trim()}`);
