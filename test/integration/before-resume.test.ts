@@ -4,6 +4,7 @@ import { getIncoming, waitForIncoming } from '../kit/incoming.js';
 import { test } from '../kit/lab-test.js';
 import { holdingsOf } from '../kit/leaks.js';
 import { ProcessMove } from '../kit/process-move.js';
+import type { HeldCommand } from '../kit/qmp-proxy.js';
 import type { Service } from '../kit/service.js';
 import { makeReadyWithProxy } from './proxied-source.js';
 
@@ -41,6 +42,14 @@ async function expectDestinationClean(move: ProcessMove): Promise<void> {
   const { sockets, descriptors } = await holdingsOf(move.lab, move.destination);
   expect(sockets).toEqual([]);
   expect(descriptors).toEqual([]);
+}
+
+/** Cancels a migration that is held at a command, and lets go of that when the agent knows of it. */
+async function cancelHeld(move: ProcessMove, held: HeldCommand): Promise<number | null> {
+  const cancelled = move.cancel();
+  await move.waitForMigration(({ activity }) => /^(Ending|Undoing): /.test(activity));
+  held.release();
+  return (await cancelled).exitCode;
 }
 
 /** A migration whose source agent waits for the answer to `command`. */
@@ -92,9 +101,7 @@ describe('cancelled', () => {
   }) => {
     const move = await ProcessMove.start(lab);
     const { after, held, child } = await holdAt(move, 'migrate-set-capabilities');
-    const cancelled = move.cancel();
-    held.release();
-    expect((await cancelled).exitCode).toBe(0);
+    expect(await cancelHeld(move, held)).toBe(0);
     expect((await child.exited).code).toBe(3);
     await expectSourceRuns(move);
 
@@ -105,9 +112,7 @@ describe('cancelled', () => {
   test.for(FROZEN_MOMENTS)('in $moment, the source guest runs on', async ({ command }, { lab }) => {
     const move = await ProcessMove.start(lab);
     const { after, held, child } = await holdAt(move, command);
-    const cancelled = move.cancel();
-    held.release();
-    expect((await cancelled).exitCode).toBe(0);
+    expect(await cancelHeld(move, held)).toBe(0);
     expect((await child.exited).code).toBe(3);
     await expectSourceRuns(move);
     await after.exited;

@@ -2,6 +2,7 @@
 export interface MigrationReport {
   readonly migrationId: string;
   readonly state: string;
+  readonly activity: string;
   readonly downtimeMs: number;
   readonly downtime: {
     readonly stopMs: number;

@@ -101,6 +101,7 @@ describe('umemctl migrate', () => {
       migrationId: 'mig-1',
       vm: 'web1',
       state: 'COMPLETED',
+      activity: '',
       destination: '127.0.0.1:7002',
       downtimeMs: 41.237,
       downtime: { stopMs: 1.1, deviceStateMs: 36.037, resumeMs: 4.1, deviceStateBytes: 626_688 },

@@ -10,6 +10,7 @@ export function toMigrationJson(migration: Migration): object {
     migrationId: migration.migrationId,
     vm: migration.vm,
     state: toMigrationStateName(migration.state),
+    activity: migration.activity,
     destination: migration.destinationAddress,
     ...toDowntimeJson(migration.downtime),
     totalMs: toMs(migration.totalUs),

@@ -101,7 +101,9 @@ export class MigrationRunner {
 
   /** Ends it before the point of no return because of `error`; has no effect after it. */
   abort(error: Error): void {
-    if (!this.#migration.isPastPointOfNoReturn) this.#aborting.abort(error);
+    if (this.#migration.isPastPointOfNoReturn || this.#migration.is('FAILED')) return;
+    this.#migration.setActivity(`Ending: ${messageOf(error)}`);
+    this.#aborting.abort(error);
   }
 
   /** A token for a further page server. Throws HostPrecondition before pages can be served. */
