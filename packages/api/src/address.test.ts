@@ -1,7 +1,14 @@
-import { InvalidArgument } from '@umem/errors';
+import { InvalidArgument, Unimplemented } from '@umem/errors';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatAddress, isLocal, isWildcard, parseAddress, type Address } from './address.js';
+import {
+  formatAddress,
+  isLocal,
+  isWildcard,
+  parseAddress,
+  parseLaneAddress,
+  type Address,
+} from './address.js';
 
 test.each<[string, Address]>([
   ['127.0.0.1:7001', { kind: 'tcp', host: '127.0.0.1', port: 7001 }],
@@ -71,4 +78,34 @@ test('wildcards are known', () => {
   for (const text of ['0.0.0.0:1', '[::]:1', '[0:0::0]:1']) expect(isWildcard(parseAddress(text))).toBe(true);
   for (const text of ['127.0.0.1:1', '[::1]:1', 'unix:/0', '10.0.0.0:1'])
     expect(isWildcard(parseAddress(text))).toBe(false);
+});
+
+test('a command in place of an address is refused as something that is not done, without repeating it', () => {
+  expect(() => parseAddress('exec:rm -rf /')).toThrow(Unimplemented);
+  expect(() => parseAddress('exec:rm -rf /')).toThrow(/host:port or unix:/);
+  expect(() => parseAddress('exec:rm -rf /')).not.toThrow(/rm -rf/);
+});
+
+test.each(['fd:0', 'fd:3', 'fd:2147483647'])('%s is an address of a lane, and of nothing else', (text) => {
+  const address = parseLaneAddress(text);
+  expect(address).toEqual({ kind: 'fd', fd: Number(text.slice(3)) });
+  expect(formatAddress(address)).toBe(text);
+  expect(() => parseAddress(text)).toThrow(InvalidArgument);
+  expect(() => parseAddress(text)).toThrow(/--lane-fds of a page server and --serve-fds of a source-agent/);
+});
+
+test.each(['fd:', 'fd:x', 'fd:-1', 'fd:+3', 'fd:3.5', 'fd: 3', 'fd:2147483648', 'fd:00000000003'])(
+  '%s is no address, not even of a host of that name',
+  (text) => {
+    expect(() => parseLaneAddress(text)).toThrow('must be fd:N');
+    expect(() => parseAddress(text)).toThrow(InvalidArgument);
+  },
+);
+
+test.each(['127.0.0.1:1', 'unix:/run/a.sock'])('%s is an address of a lane as well', (text) => {
+  expect(parseLaneAddress(text)).toEqual(parseAddress(text));
+});
+
+test('a lane is no way to a command either', () => {
+  expect(() => parseLaneAddress('exec:nc host 1')).toThrow(Unimplemented);
 });

@@ -1,4 +1,12 @@
-export { formatAddress, isLocal, isWildcard, parseAddress, type Address } from './address.js';
+export {
+  formatAddress,
+  isLocal,
+  isWildcard,
+  parseAddress,
+  parseLaneAddress,
+  type Address,
+  type LaneAddress,
+} from './address.js';
 export { fromBlockMessages, toBlockMessages } from './blocks.js';
 export { call, type CallSettings } from './call.js';
 export { loadDescriptors } from './descriptors.js';
@@ -21,6 +29,7 @@ export {
   type BatchRun,
   type OutgoingBatch,
 } from './page-batch-codec.js';
-export { toPageListRequests, toRemoveRequests } from './page-list.js';
+export { toPageListRequests, toPlacedRequests, toRemoveRequests } from './page-list.js';
+export { connectOver, openSocket, serveOver, type SocketTarget } from './socket-connection.js';
 export { fromServiceError, isServiceError, toServiceError } from './status.js';
 export * from './v1.js';

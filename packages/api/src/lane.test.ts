@@ -1,8 +1,15 @@
 import { once } from 'node:events';
 import { Client, credentials, Metadata, status, type ServerDuplexStream } from '@grpc/grpc-js';
 import { expect, onTestFinished, test } from 'vitest';
-import { PageEncoding, PageSourceService, UmemReply, type UmemRequest } from './gen/umem/v1/page_source.js';
-import { LaneClient, LaneServerService, TOKEN_KEY, type Malformed, type OutgoingReply } from './lane.js';
+import { PageEncoding, PageSourceService, UmemReply, UmemRequest } from './gen/umem/v1/page_source.js';
+import {
+  LaneClient,
+  LaneServerService,
+  MAX_REQUEST_BYTES,
+  TOKEN_KEY,
+  type Malformed,
+  type OutgoingReply,
+} from './lane.js';
 import { DEMAND_CHANNEL } from './options.js';
 import { allocateBatchBuffer, HEADER_ROOM } from './page-batch-codec.js';
 import { serve } from './testing/serve.js';
@@ -62,6 +69,35 @@ test('bytes that are no request arrive at the source as a value, and the lane li
   const [ended] = (await once(lane, 'status')) as [{ code: status }];
   expect(ended.code).toBe(status.OK);
   expect(seen).toEqual([{ malformed: expect.any(String) }, { malformed: expect.any(String) }]);
+});
+
+test('a long request that is no INIT is not even decoded', () => {
+  const encode = (command: NonNullable<UmemRequest['command']>): Buffer =>
+    Buffer.from(UmemRequest.encode({ command }).finish());
+  const decode = LaneServerService.serve.requestDeserialize;
+  const pgoffs = Array.from({ length: 4063 }, () => 2 ** 32 - 1);
+  const ranges = pgoffs.map((pgoff) => ({ pgoff, pageCount: pgoff }));
+  const blockId = 'r'.repeat(255);
+  const longest = encode({ $case: 'placed', value: { blockId, ranges } });
+  expect(longest.length).toBeLessThanOrEqual(MAX_REQUEST_BYTES);
+  expect(decode(longest)).toMatchObject({ command: { $case: 'placed' } });
+
+  const tooLong = encode({
+    $case: 'remove',
+    value: { blockId, pgoffs: pgoffs.concat(pgoffs, pgoffs, pgoffs) },
+  });
+  expect(decode(tooLong)).toEqual({ malformed: expect.stringContaining(`${tooLong.length} bytes`) });
+
+  const received = [{ blockId, bits: Buffer.alloc(1 << 20) }];
+  const init = {
+    migrationId: '',
+    laneKind: 1,
+    targetPageSizeBytes: 4096,
+    blocks: [],
+    received,
+    generation: 1n,
+  };
+  expect(decode(encode({ $case: 'init', value: init }))).toMatchObject({ command: { $case: 'init' } });
 });
 
 test('bytes that are no reply arrive at the page server as a value', async () => {

@@ -25,6 +25,12 @@ export type OutgoingReply = OutgoingBatch | { readonly eos: true };
 /** A reply with the length of its message, for the count of bytes on the wire. */
 export type IncomingReply = (UmemReply | Malformed) & { readonly messageBytes: number };
 
+/** Largest request in bytes, but for INIT: 4063 ranges of one block fit. */
+export const MAX_REQUEST_BYTES = 64 << 10;
+
+/** First byte of an UmemRequest that is an INIT: field 1, length-delimited. */
+const INIT_TAG = 0x0a;
+
 const EOS_BYTES = Buffer.from(UmemReply.encode({ reply: { $case: 'eos', value: {} } }).finish());
 
 /**
@@ -34,8 +40,11 @@ const EOS_BYTES = Buffer.from(UmemReply.encode({ reply: { $case: 'eos', value: {
 export const LaneServerService = {
   serve: {
     ...PageSourceService.serve,
+    // Several requests wait decoded while nobody reads the lane; a long one would take ten times its length.
     requestDeserialize: (bytes: Buffer): UmemRequest | Malformed =>
-      orMalformed(() => UmemRequest.decode(bytes)),
+      bytes.length > MAX_REQUEST_BYTES && bytes[0] !== INIT_TAG
+        ? { malformed: `it has ${bytes.length} bytes, and all but INIT have at most ${MAX_REQUEST_BYTES}` }
+        : orMalformed(() => UmemRequest.decode(bytes)),
     responseSerialize: (reply: OutgoingReply): Buffer =>
       'eos' in reply ? EOS_BYTES : encodePageBatch(reply),
   },

@@ -1,4 +1,4 @@
-import { MAX_PGOFFS_PER_MESSAGE } from '@umem/ram';
+import { MAX_PGOFFS_PER_MESSAGE, type PageRange } from '@umem/ram';
 import type { UmemRequest } from './gen/umem/v1/page_source.js';
 
 /** Commands whose list may be longer than one message. */
@@ -28,6 +28,16 @@ export function toRemoveRequests(blockId: string, pgoffs: readonly number[]): Um
   for (let i = 0; i < pgoffs.length; i += MAX_PGOFFS_PER_MESSAGE) {
     const part = pgoffs.slice(i, i + MAX_PGOFFS_PER_MESSAGE);
     requests.push({ command: { $case: 'remove', value: { blockId, pgoffs: part } } });
+  }
+  return requests;
+}
+
+/** The messages that confirm `ranges` as placed: at most 4063 ranges in each. */
+export function toPlacedRequests(blockId: string, ranges: readonly PageRange[]): UmemRequest[] {
+  const requests: UmemRequest[] = [];
+  for (let i = 0; i < ranges.length; i += MAX_PGOFFS_PER_MESSAGE) {
+    const part = ranges.slice(i, i + MAX_PGOFFS_PER_MESSAGE);
+    requests.push({ command: { $case: 'placed', value: { blockId, ranges: part } } });
   }
   return requests;
 }

@@ -27,9 +27,11 @@ export {
   type LaneToken,
   type ListMigrationsRequest,
   type ListMigrationsResponse,
+  type FinishMigrationRequest,
   type Migration,
   type MigrationOptions,
   type MigrationServiceServer,
+  type UpdateMigrationRequest,
   type WatchMigrationRequest,
 } from './gen/umem/v1/migration.js';
 export {
@@ -37,18 +39,21 @@ export {
   LaneKind,
   PageBatch,
   PageEncoding,
+  PageRanges,
   PageRun,
   PageSourceClient,
   PageSourceService,
   UmemReply,
   UmemRequest,
 } from './gen/umem/v1/page_source.js';
-export type {
-  LatencyHistogram,
-  PageBitmap as PageBitmapMessage,
-  RamBlock as RamBlockMessage,
-  ThreadBlockedTime,
-  TransferStats,
+export {
+  Placement,
+  type LatencyHistogram,
+  type PageBitmap as PageBitmapMessage,
+  type PageRange as PageRangeMessage,
+  type RamBlock as RamBlockMessage,
+  type ThreadBlockedTime,
+  type TransferStats,
 } from './gen/umem/v1/ram.js';
 export {
   UmemdClient,

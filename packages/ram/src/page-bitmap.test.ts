@@ -169,3 +169,47 @@ test('of several threads that claim at once exactly one wins each page', async (
   expect(new Set(won).size).toBe(pageCount);
   expect(bitmap.count()).toBe(pageCount);
 });
+
+test('tells whether all or any pages of a range are in the set', () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.nat({ max: 199 })),
+      fc.nat({ max: 199 }),
+      fc.integer({ min: 1, max: 80 }),
+      (pages, pgoff, length) => {
+        const bitmap = new PageBitmap(200);
+        for (const page of pages) bitmap.add(page);
+        const pageCount = Math.min(length, 200 - pgoff);
+        const inRange = pages.filter((page) => page >= pgoff && page < pgoff + pageCount).length;
+        expect(bitmap.hasAll({ pgoff, pageCount })).toBe(inRange === pageCount);
+        expect(bitmap.hasAny({ pgoff, pageCount })).toBe(inRange > 0);
+      },
+    ),
+  );
+});
+
+test('finds the pages that are in one set and not in another', () => {
+  const pages = fc.uniqueArray(fc.nat({ max: 149 }));
+  fc.assert(
+    fc.property(
+      pages,
+      pages,
+      fc.nat({ max: 149 }),
+      fc.integer({ min: 1, max: 40 }),
+      (ours, others, from, max) => {
+        const [one, other] = [new PageBitmap(150), new PageBitmap(150)];
+        for (const page of ours) one.add(page);
+        for (const page of others) other.add(page);
+        const found: number[] = [];
+        for (let at = from; ;) {
+          const range = one.nextNotIn(other, at, 150, max);
+          if (!range) break;
+          expect(range.pageCount).toBeLessThanOrEqual(max);
+          found.push(...pagesOf([range]));
+          at = range.pgoff + range.pageCount;
+        }
+        expect(found).toEqual(ascending(ours.filter((page) => page >= from && !others.includes(page))));
+      },
+    ),
+  );
+});

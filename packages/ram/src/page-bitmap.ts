@@ -36,6 +36,23 @@ export class PageBitmap {
     return (Atomics.load(this.#words, pgoff >>> 5) & (1 << (pgoff & 31))) !== 0;
   }
 
+  /** True when every page of the range is in the set. */
+  hasAll({ pgoff, pageCount }: PageRange): boolean {
+    return this.nextMissing(pgoff, pgoff + pageCount, 1) === null;
+  }
+
+  /** True when at least one page of the range is in the set. */
+  hasAny({ pgoff, pageCount }: PageRange): boolean {
+    const end = pgoff + pageCount;
+    for (let page = pgoff; page < end;) {
+      const bit = page & 31;
+      const count = Math.min(BITS - bit, end - page);
+      if ((Atomics.load(this.#words, page >>> 5) & maskOf(bit, count)) !== 0) return true;
+      page += count;
+    }
+    return false;
+  }
+
   /** Adds one page; true when it was not in the set. */
   add(pgoff: number): boolean {
     const bit = 1 << (pgoff & 31);
@@ -81,6 +98,28 @@ export class PageBitmap {
     const end = Math.min(limit, page + maxPages);
     let last = page + 1;
     while (last < end && !this.has(last)) last++;
+    return { pgoff: page, pageCount: last - page };
+  }
+
+  /**
+   * First run of pages that are in this set and not in `other`, at or after `from` and before `limit`, of at
+   * most `maxPages`; null when there is none. `other` is of as many pages.
+   */
+  nextNotIn(other: PageBitmap, from: number, limit: number, maxPages: number): PageRange | null {
+    let page = from;
+    while (page < limit) {
+      const word = page >>> 5;
+      const set = Atomics.load(this.#words, word) & ~Atomics.load(other.#words, word) & (-1 << (page & 31));
+      if (set !== 0) {
+        page += 31 - Math.clz32(set & -set) - (page & 31);
+        break;
+      }
+      page += BITS - (page & 31);
+    }
+    if (page >= limit) return null;
+    const end = Math.min(limit, page + maxPages);
+    let last = page + 1;
+    while (last < end && this.has(last) && !other.has(last)) last++;
     return { pgoff: page, pageCount: last - page };
   }
 
