@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { repositoryRoot } from '../kit/repository.js';
 import { checkStep } from './check-step.js';
 import { conformanceStep } from './conformance-step.js';
+import { fuzzStep } from './fuzz-step.js';
 import type { Step } from './step.js';
 import { vitestStep } from './vitest-step.js';
 
@@ -15,6 +16,7 @@ export async function createSteps(): Promise<Step[]> {
     toolStep('proto lint', 'nx', 'run', '@umem/api:lint:proto', '--outputStyle=static'),
     checkStep('c format', 'clang-format', ['--dry-run', '-Werror', ...(await listCSources())]),
     checkStep('native sanitizers', process.execPath, ['native/scripts/sanitize.mjs']),
+    fuzzStep('native fuzz'),
     ...(await createUnitSteps()),
     vitestStep('test/kit', 'test', ['kit/', 'run/', 'setup/', 'demo/', 'bench/']),
     vitestStep('test/contract', 'test', ['contract/']),
