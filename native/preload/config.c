@@ -8,7 +8,8 @@ static const char memfd_prefix[] = "memfd:";
 static bool is_good_id(const char* id) {
   if (*id == '\0') return false;
   for (; *id != '\0'; id++) {
-    if (*id <= ' ' || *id == '"' || *id == '\\' || *id == 0x7f) return false;
+    /* What is above '~' is not ASCII; where char is signed it is below ' '. */
+    if (*id <= ' ' || *id > '~' || *id == '"' || *id == '\\') return false;
   }
   return true;
 }
@@ -38,7 +39,7 @@ static const char* add_block(struct umem_config* config, char* entry) {
   block->is_memfd = strncmp(block->path, memfd_prefix, strlen(memfd_prefix)) == 0;
   if (block->is_memfd) block->path += strlen(memfd_prefix);
   if (!is_good_id(block->id))
-    return "UMEM_RAM has an entry whose id is empty or has blanks, quotes or backslashes";
+    return "UMEM_RAM has an entry whose id is empty or has blanks, quotes, backslashes or other than ASCII";
   if (*block->path == '\0') return "UMEM_RAM has an entry without a path";
   config->block_count++;
   return NULL;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,30 +28,33 @@ static bool wait_for(int connection, short events, int64_t deadline) {
   }
 }
 
-static int connect_to(const char* id, const char* path) {
+/* -1 with `problem` when it cannot be reached. */
+static int connect_to(const char* path, char* problem) {
   /* The path's length was checked when the environment was read. */
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
   const int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (connection < 0) umem_abort("RAM block %s: cannot make a socket: %s", id, strerror(errno));
+  if (connection < 0) {
+    snprintf(problem, UMEM_MAX_PROBLEM, "cannot make a socket: %s", strerror(errno));
+    return -1;
+  }
   /* connect(2) waits when the page server's queue is full, for as long as this. */
   const struct timeval timeout = {.tv_sec = UMEM_TIMEOUT_MS / 1000, .tv_usec = UMEM_TIMEOUT_MS % 1000 * 1000};
-  if (setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0) {
-    umem_abort("RAM block %s: cannot set a timeout: %s", id, strerror(errno));
-  }
-  int result;
-  do {
+  int result = setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  while (result == 0) {
     result = connect(connection, (const struct sockaddr*)&address, sizeof(address));
-  } while (result != 0 && errno == EINTR);
-  if (result != 0) {
-    umem_abort("RAM block %s: no page server answers at %s: %s; prepare the incoming VM first", id, path,
-               strerror(errno));
+    if (result == 0) return connection;
+    if (errno == EINTR) result = 0;
   }
-  return connection;
+  snprintf(problem, UMEM_MAX_PROBLEM, "no page server answers at %s: %s; prepare the incoming VM first", path,
+           strerror(errno));
+  close(connection);
+  return -1;
 }
 
 /* One sendmsg(2) carries the descriptors: SCM_RIGHTS, unix(7). The rest of a long message may follow it. */
-static void send_mapping(int connection, const struct umem_mapping* mapping, const char* path) {
+static bool send_mapping(int connection, const struct umem_mapping* mapping, const char* path,
+                         char* problem) {
   char text[4096];
   const size_t length = umem_describe(mapping, text, sizeof(text));
   const int fds[2] = {mapping->uffd, mapping->file};
@@ -76,8 +80,8 @@ static void send_mapping(int connection, const struct umem_mapping* mapping, con
     const ssize_t count = sendmsg(connection, &message, MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      umem_abort("RAM block %s: cannot send the handoff to %s: %s", mapping->block->id, path,
-                 strerror(errno));
+      snprintf(problem, UMEM_MAX_PROBLEM, "cannot send the handoff to %s: %s", path, strerror(errno));
+      return false;
     }
     sent += (size_t)count;
     vector.iov_base = text + sent;
@@ -85,41 +89,51 @@ static void send_mapping(int connection, const struct umem_mapping* mapping, con
     message.msg_control = NULL;
     message.msg_controllen = 0;
   }
+  return true;
 }
 
-/* Reads one line; its length without the newline. Ends the process when it does not come. */
-static size_t read_answer(int connection, const char* id, const char* path, char* line, size_t capacity) {
+/* Reads one line; its length without the newline, or -1 with `problem` when it does not come. */
+static ssize_t read_answer(int connection, const char* path, char* line, size_t capacity, char* problem) {
   const int64_t deadline = now_ms() + UMEM_TIMEOUT_MS;
   size_t length = 0;
   while (length < capacity) {
     if (!wait_for(connection, POLLIN, deadline)) {
-      umem_abort("RAM block %s: the page server at %s did not answer the handoff within %d ms", id, path,
-                 UMEM_TIMEOUT_MS);
+      snprintf(problem, UMEM_MAX_PROBLEM, "the page server at %s did not answer the handoff within %d ms",
+               path, UMEM_TIMEOUT_MS);
+      return -1;
     }
     const ssize_t count = recv(connection, line + length, 1, 0);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {
-      umem_abort("RAM block %s: the page server at %s refused the handoff (%s); its log says why", id, path,
-                 count == 0 ? "it closed the connection" : strerror(errno));
+      snprintf(problem, UMEM_MAX_PROBLEM, "the page server at %s refused the handoff (%s); its log says why",
+               path, count == 0 ? "it closed the connection" : strerror(errno));
+      return -1;
     }
-    if (line[length] == '\n') return length;
+    if (line[length] == '\n') return (ssize_t)length;
     length++;
   }
-  return length;
+  return (ssize_t)length;
 }
 
-void umem_hand_over(const struct umem_mapping* mapping, const char* path) {
-  const char* id = mapping->block->id;
+static bool is_ready(const char* path, char* line, size_t length, char* problem) {
   const char ready[] = "READY";
+  if (length == strlen(ready) && memcmp(line, ready, length) == 0) return true;
+  for (size_t i = 0; i < length; i++) {
+    if (line[i] < ' ' || line[i] > '~') line[i] = '?';
+  }
+  snprintf(problem, UMEM_MAX_PROBLEM, "the page server at %s refused the handoff: %.*s", path, (int)length,
+           line);
+  return false;
+}
+
+bool umem_hand_over(const struct umem_mapping* mapping, const char* path, char problem[UMEM_MAX_PROBLEM]) {
+  const int connection = connect_to(path, problem);
+  if (connection < 0) return false;
   char line[128];
-  const int connection = connect_to(id, path);
-  send_mapping(connection, mapping, path);
-  const size_t length = read_answer(connection, id, path, line, sizeof(line));
-  if (length != strlen(ready) || memcmp(line, ready, length) != 0) {
-    for (size_t i = 0; i < length; i++) {
-      if (line[i] < ' ' || line[i] > '~') line[i] = '?';
-    }
-    umem_abort("RAM block %s: the page server at %s refused the handoff: %.*s", id, path, (int)length, line);
+  ssize_t length = -1;
+  if (send_mapping(connection, mapping, path, problem)) {
+    length = read_answer(connection, path, line, sizeof(line), problem);
   }
   close(connection);
+  return length >= 0 && is_ready(path, line, (size_t)length, problem);
 }

@@ -16,6 +16,10 @@
 
 static struct umem_config config;
 static pthread_once_t config_once = PTHREAD_ONCE_INIT;
+/* Set by whichever thread maps RAM first on a host that cannot: then no mapping is handed over. */
+static bool host_cannot;
+/* Some RAM is with the page server: from then on all of it must be. */
+static bool has_handed_over;
 /* True in a thread that is inside the hook, so that mappings made by libc on its behalf go straight through.
  * Initial-exec, because the first use of other thread-local memory may call malloc. */
 static __thread bool inside __attribute__((tls_model("initial-exec")));
@@ -51,24 +55,49 @@ static size_t page_size_of(int file) {
 
 static size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
+/* A VMM on a host that cannot hand RAM over works as without this library. No migration to it begins: the
+ * page server waits for the handoff before the source guest is stopped. */
+static void* map_plain(const struct umem_obstacle* obstacle, void* address, size_t size, int protection,
+                       int flags, int file, off_t offset) {
+  if (__atomic_load_n(&has_handed_over, __ATOMIC_SEQ_CST)) umem_exit("%s: %s", obstacle->what, obstacle->fix);
+  if (!__atomic_exchange_n(&host_cannot, true, __ATOMIC_SEQ_CST)) {
+    umem_log("%s: RAM is not handed over and stays plain memory; %s", obstacle->what, obstacle->fix);
+  }
+  return map(address, size, protection, flags, file, offset);
+}
+
 static void* map_ram(const struct umem_block* block, void* address, size_t size, int protection, int flags,
                      int file, off_t offset) {
+  struct umem_obstacle obstacle;
+  const int uffd = umem_open_uffd(&obstacle);
+  if (uffd < 0) return map_plain(&obstacle, address, size, protection, flags, file, offset);
   /* Populating or locking it now would fill it with zeros. */
   const int eager = MAP_POPULATE | MAP_LOCKED;
   if ((flags & eager) != 0) umem_log("RAM block %s: mapped without MAP_POPULATE and MAP_LOCKED", block->id);
   void* mapped = map(address, size, protection, flags & ~eager, file, offset);
-  if (mapped == MAP_FAILED) return mapped;
+  if (mapped == MAP_FAILED) {
+    const int map_errno = errno;
+    close(uffd);
+    errno = map_errno;
+    return mapped;
+  }
   struct umem_mapping mapping = {
       .block = block,
       .address = (uintptr_t)mapped,
       .page_size = page_size_of(file),
       .offset = offset,
       .file = file,
-      .uffd = -1,
+      .uffd = uffd,
   };
   mapping.size = round_up(size, mapping.page_size);
   umem_register(&mapping);
-  umem_hand_over(&mapping, config.handoff);
+  char problem[UMEM_MAX_PROBLEM];
+  if (!umem_hand_over(&mapping, config.handoff, problem)) {
+    if (!umem_becomes_complete(file)) umem_abort("RAM block %s: %s", block->id, problem);
+    umem_unregister(&mapping);
+    return mapped;
+  }
+  __atomic_store_n(&has_handed_over, true, __ATOMIC_SEQ_CST);
   /* mapping.uffd stays open for the life of this process: if every daemon dies, faults wait. Were the last
    * copy closed, the kernel would unregister the range and the guest would read zeros. */
   return mapped;
@@ -80,9 +109,11 @@ __attribute__((visibility("default"))) void* mmap(void* address, size_t size, in
   if (file < 0 || !is_shared(flags) || inside) return map(address, size, protection, flags, file, offset);
   inside = true;
   pthread_once(&config_once, read_environment);
-  const struct umem_block* block = config.block_count == 0 ? NULL : umem_match(&config, file);
-  void* mapped = block == NULL ? map(address, size, protection, flags, file, offset)
-                               : map_ram(block, address, size, protection, flags, file, offset);
+  const bool is_asked = config.block_count > 0 && !__atomic_load_n(&host_cannot, __ATOMIC_SEQ_CST);
+  const struct umem_block* block = is_asked ? umem_match(&config, file) : NULL;
+  void* mapped = block == NULL || umem_is_complete(file)
+                     ? map(address, size, protection, flags, file, offset)
+                     : map_ram(block, address, size, protection, flags, file, offset);
   inside = false;
   return mapped;
 }

@@ -36,8 +36,10 @@ static bool is_memfd(const char* name, int file) {
   target[length] = '\0';
   const char prefix[] = "/memfd:";
   if (strncmp(target, prefix, strlen(prefix)) != 0) return false;
-  char* suffix = strstr(target, " (deleted)");
-  if (suffix != NULL) *suffix = '\0';
+  /* Every memfd has this: no directory names it. A name may have it too, before its end. */
+  const char suffix[] = " (deleted)";
+  const ssize_t end = length - (ssize_t)strlen(suffix);
+  if (end >= 0 && strcmp(target + end, suffix) == 0) target[end] = '\0';
   return fnmatch(name, target + strlen(prefix), 0) == 0;
 }
 

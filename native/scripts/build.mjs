@@ -12,6 +12,7 @@ const cc = process.env.CC ?? 'cc';
 buildAddon();
 buildPreloadLibrary(join(build, 'libumem-handoff.so'));
 buildPreloadLibrary(join(build, 'test/libumem-handoff-impatient.so'), '-DUMEM_TIMEOUT_MS=200');
+buildProbe(join(build, 'umem-handoff-probe'));
 buildTestPrograms();
 
 function buildAddon() {
@@ -49,6 +50,13 @@ function buildPreloadLibrary(output, ...defines) {
   mkdirSync(dirname(output), { recursive: true });
   const flags = ['-std=gnu11', '-O2', '-g', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror'];
   run(cc, [...flags, ...defines, '-shared', '-Wl,-z,defs', '-Wl,-z,now', '-o', output, ...sources], root);
+}
+
+function buildProbe(output) {
+  const preload = join(root, 'preload');
+  const sources = [join(root, 'probe/main.c'), join(preload, 'uffd.c'), join(preload, 'report.c')];
+  if (isNewer(output, [...sources, ...filesOf(preload, '.h')])) return;
+  run(cc, ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', output, ...sources], root);
 }
 
 function buildTestPrograms() {

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { run } from './run.mjs';
 
 const root = resolve(import.meta.dirname, '..');
-const files = ['src', 'preload', 'test'].flatMap((folder) =>
+const files = ['src', 'preload', 'fuzz', 'test'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true })
     .filter((name) => /\.(cc|h|c)$/.test(name))
     .map((name) => join(folder, name)),

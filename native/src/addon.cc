@@ -4,6 +4,7 @@
 #include "binding/addon_data.h"
 #include "binding/errors.h"
 #include "binding/file_functions.h"
+#include "binding/file_mapping_object.h"
 #include "binding/ram_reader_object.h"
 #include "binding/unix_connection_object.h"
 #include "binding/unix_listener_object.h"
@@ -18,6 +19,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   if (data == nullptr) return exports;
   data->userfaultfd = Napi::Persistent(umem::UserfaultfdObject::Define(env));
   data->ram_reader = Napi::Persistent(umem::RamReaderObject::Define(env));
+  data->file_mapping = Napi::Persistent(umem::FileMappingObject::Define(env));
   data->unix_connection = Napi::Persistent(umem::UnixConnectionObject::Define(env));
   data->unix_listener = Napi::Persistent(umem::UnixListenerObject::Define(env));
 
@@ -30,6 +32,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   export_function("probeUserfaultfd", umem::ProbeUserfaultfd);
   export_function("openRamReader", umem::RamReaderObject::Open);
   export_function("dataExtents", umem::DataExtentsOf);
+  export_function("mapFile", umem::FileMappingObject::Map);
+  export_function("forgetMapped", umem::ForgetMappedFunction);
   export_function("listenUnix", umem::UnixListenerObject::Listen);
   export_function("pidfdOpen", umem::PidfdOpenFunction);
   export_function("pidfdGetfd", umem::PidfdGetfdFunction);
@@ -37,6 +41,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   export_function("closeFd", umem::CloseFdFunction);
   export_function("createMemfd", umem::CreateMemfdFunction);
   export_function("punchHole", umem::PunchHoleFunction);
+  export_function("inspectSocket", umem::InspectSocketFunction);
   return exports;
 }
 

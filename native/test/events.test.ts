@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EVENT_KIND, UFFD_FEATURE } from '../ts/index.js';
+import { EVENT_KIND, native, UFFD_FEATURE } from '../ts/index.js';
 import { startRegisteredGuest, type RegisteredGuest } from './kit/guest.js';
 import { EventQueue, toEvents, type Event } from './kit/events.js';
 
@@ -177,5 +177,58 @@ describe('userfaultfd events', () => {
     registered.uffd.stopEvents();
     expect(() => registered.uffd.drainEvents()).toThrow('startEvents');
     registered.uffd.startEvents(1, () => undefined, fail);
+  });
+});
+
+describe('userfaultfd events of a process that changes its mappings', () => {
+  const features = UFFD_FEATURE.eventFork | UFFD_FEATURE.eventRemap | UFFD_FEATURE.eventUnmap;
+
+  it('tell where memory moved to and how much of it, and bring the descriptor of a child', async () => {
+    const { guest, uffd, base, sizeBytes } = await startRegisteredGuest(16, features);
+    const events = new EventQueue(uffd);
+    guest.send('move 0');
+    const moved = await events.next();
+    const [address] = await guest.answer('moved');
+    expect(moved).toEqual({
+      kind: EVENT_KIND.remap,
+      address: base,
+      second: BigInt(address ?? 0),
+      threadId: sizeBytes,
+    });
+    // The kernel tells that the old place was unmapped, too.
+    expect(await events.next()).toMatchObject({ kind: EVENT_KIND.unmap, address: base });
+    guest.send('fork');
+    const forked = await events.next();
+    expect(forked.kind).toBe(EVENT_KIND.fork);
+    await guest.answer('forked');
+    native.adoptUserfaultfd(Number(forked.address)).close();
+    uffd.close();
+    await guest.stop();
+  });
+
+  it('are left in the kernel by who only watches for them, until they are drained', async () => {
+    const { guest, uffd, base } = await startRegisteredGuest(16, features);
+    const seen: bigint[] = [];
+    let readable = 0;
+    const drained = new Promise<void>((resolve) =>
+      uffd.watchEvents(
+        4,
+        () => {
+          if (++readable < 3) return;
+          expect(seen).toEqual([]);
+          expect(uffd.drainEvents()).toBe(1);
+          resolve();
+        },
+        (batch) => seen.push(batch[1] ?? 0n),
+        (error) => {
+          throw error;
+        },
+      ),
+    );
+    guest.send('read 0 2');
+    await drained;
+    expect(seen).toEqual([base + 2n * BigInt(PAGE)]);
+    uffd.close();
+    await guest.stop();
   });
 });

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { preloadLibraryPath } from '../ts/index.js';
 import { Guest } from './kit/guest.js';
 import { closeAll, handoffEnvironment, HandoffServer } from './kit/handoff-server.js';
-import { makeDirectory, nobody, openFdsOf } from './kit/process.js';
+import { makeDirectory, openFdsOf } from './kit/process.js';
 
 const SIZE = 16 * 4096;
 const directory = makeDirectory('/dev/shm');
@@ -77,19 +77,6 @@ describe('the handoff library ends the VMM with one line', () => {
       signal: 'SIGABRT',
       stderr: expect.stringContaining('did not answer the handoff within 200 ms'),
     });
-  });
-
-  it.skipIf(process.getuid?.() !== 0)('when no userfaultfd can be made at all', async () => {
-    guest = new Guest(handoffEnvironment('ram0=memfd:guest-ram', server.path), nobody);
-    await guest.ask('deny', 'denied');
-    await guest.ask(`memfd guest-ram ${SIZE}`, 'file');
-    guest.send(`map shared ${SIZE} 0`);
-    const exit = await guest.exited;
-    expect(exit).toMatchObject({ code: 1, signal: null });
-    expect(exit.stderr).toContain(
-      'no userfaultfd can be made (userfaultfd: Operation not permitted; /dev/userfaultfd:',
-    );
-    expect(server.waiting).toBe(0);
   });
 
   it('when its memory is locked as soon as it is mapped', async () => {

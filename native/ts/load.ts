@@ -10,6 +10,8 @@ const EXPORTS = [
   'probeUserfaultfd',
   'openRamReader',
   'dataExtents',
+  'mapFile',
+  'forgetMapped',
   'listenUnix',
   'pidfdOpen',
   'pidfdGetfd',

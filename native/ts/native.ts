@@ -15,7 +15,7 @@ export interface PlaceResult {
   /**
    * 0 when all bytes were placed, else the errno of the ioctl (EEXIST, EAGAIN, ENOENT, ESRCH …). A
    * copy that meets a page which is already there stops before it with EAGAIN and what it placed;
-   * only a copy that starts at such a page says EEXIST.
+   * only a copy that starts at such a page says EEXIST, and so may a fill, which is several copies.
    */
   errno: number;
 }
@@ -48,13 +48,24 @@ export interface NativeUserfaultfd {
    * Calls back on the event loop whenever events can be read (uv_poll), with up to
    * `maxEvents` (1 to 65536) of them: event i has kind, address (or start), second argument
    * (pagefault: flags; remove/unmap: end; remap: new address) and thread id (0 unless it is a
-   * pagefault of a descriptor with `threadId`) at [4i .. 4i+3]. The array is reused once
+   * pagefault of a descriptor with `threadId`; remap: length in bytes) at [4i .. 4i+3]. A fork has a
+   * descriptor of the child's own userfaultfd as its address, which the callee owns. The array is reused once
    * `onEvents` has returned. `onError` gets the error that ended polling; a process that exits is
    * no error and no event: its ioctls say ESRCH. Keeps the event loop alive until `stopEvents` or
    * `close`. Whatever a callback throws is an uncaught exception of its thread.
    */
   startEvents(
     maxEvents: number,
+    onEvents: (events: BigUint64Array, count: number) => void,
+    onError: (error: Error) => void,
+  ): void;
+  /**
+   * Like `startEvents`, but reads nothing by itself: `onReadable` is called while events wait, and calls
+   * `drainEvents` when it wants them. For who must do something before a thread of the process runs on.
+   */
+  watchEvents(
+    maxEvents: number,
+    onReadable: () => void,
     onEvents: (events: BigUint64Array, count: number) => void,
     onError: (error: Error) => void,
   ): void;
@@ -99,6 +110,14 @@ export interface NativeRamReader {
   close(): void;
 }
 
+/** A shared mapping of a RAM file, which nothing ever reads or writes through. mmap(2). */
+export interface NativeFileMapping {
+  readonly address: bigint;
+  readonly sizeBytes: number;
+  /** Unmaps it: not before every userfaultfd that it is registered with is done. */
+  close(): void;
+}
+
 /** Process that connected to a Unix socket. SO_PEERCRED, unix(7). */
 export interface PeerCredentials {
   pid: number;
@@ -129,6 +148,20 @@ export interface NativeUnixListener {
   close(): void;
 }
 
+/** A socket as `inspectSocket` finds it. socket(7). */
+export interface SocketFacts {
+  /** AF_*: 1 is a Unix socket, 2 and 10 are IP. */
+  domain: number;
+  /** SOCK_*: 1 is a stream. */
+  type: number;
+  listening: boolean;
+  connected: boolean;
+  /** False when nothing will arrive any more. */
+  canReceive: boolean;
+  /** False when nothing can be sent any more, and for what is no stream. */
+  canSend: boolean;
+}
+
 export interface NativeAddon {
   /** Makes a userfaultfd (close-on-exec, non-blocking) with exactly the asked features. */
   createUserfaultfd(features: bigint): NativeUserfaultfd;
@@ -142,8 +175,19 @@ export interface NativeAddon {
 
   /** Opens the first `sizeBytes` of `fd` for reading (the descriptor is duplicated); ERANGE when the file is shorter. */
   openRamReader(fd: number, sizeBytes: number): NativeRamReader;
-  /** Data extents of a file: [start0, end0, start1, end1, …] in bytes. SEEK_DATA, SEEK_HOLE. */
+  /**
+   * Data extents of a file: [start0, end0, start1, end1, …] in bytes. SEEK_DATA, SEEK_HOLE. Throws
+   * EOPNOTSUPP on hugetlbfs, where the kernel calls pages data that do not exist.
+   */
   dataExtents(fd: number, sizeBytes: number): Float64Array;
+
+  /** Maps the first `sizeBytes` of `fd`, shared, for a userfaultfd to place through; ERANGE when the file is shorter. */
+  mapFile(fd: number, sizeBytes: number): NativeFileMapping;
+  /**
+   * Lets this process's page tables forget pages of a `NativeFileMapping`, which the file keeps: placing
+   * through a mapping would make the process look as large as the file. madvise(2) MADV_DONTNEED; any thread.
+   */
+  forgetMapped(address: bigint, lengthBytes: number): void;
 
   /**
    * Creates, binds (mode as given, a stale socket file is replaced, EADDRINUSE when somebody
@@ -168,6 +212,8 @@ export interface NativeAddon {
   createMemfd(name: string, sizeBytes: number): number;
   /** fallocate(2) FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE. */
   punchHole(fd: number, offset: number, lengthBytes: number): void;
+  /** What a socket is and what can go over it; moves no byte. Throws ENOTSOCK for what is no socket. getsockopt(2). */
+  inspectSocket(fd: number): SocketFacts;
 }
 
 /** What the addon really exports: `load.ts` tells it once which class its errors are. */

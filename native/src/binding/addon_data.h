@@ -14,6 +14,7 @@ struct AddonData {
   Napi::FunctionReference error_class;
   Napi::FunctionReference userfaultfd;
   Napi::FunctionReference ram_reader;
+  Napi::FunctionReference file_mapping;
   Napi::FunctionReference unix_connection;
   Napi::FunctionReference unix_listener;
 

@@ -4,6 +4,7 @@
 #include "binding/errors.h"
 #include "os/file.h"
 #include "os/pidfd.h"
+#include "os/socket_facts.h"
 #include "ram/data_extents.h"
 
 namespace umem {
@@ -91,6 +92,27 @@ Napi::Value PunchHoleFunction(const Napi::CallbackInfo& info) {
   if (!arguments.ok()) return info.Env().Undefined();
   return ToUndefined(info.Env(), PunchHole(fd, offset, length),
                      std::to_string(length) + " bytes at offset " + std::to_string(offset));
+}
+
+Napi::Value InspectSocketFunction(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Arguments arguments(info);
+  const int fd = arguments.Int("fd", 0);
+  if (!arguments.ok()) return env.Undefined();
+  auto inspected = InspectSocket(fd);
+  if (!inspected.ok()) {
+    ThrowFailure(env, inspected.failure(), DescribeFd(fd));
+    return env.Undefined();
+  }
+  const SocketFacts& facts = inspected.value();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("domain", facts.domain);
+  object.Set("type", facts.type);
+  object.Set("listening", facts.listening);
+  object.Set("connected", facts.connected);
+  object.Set("canReceive", facts.can_receive);
+  object.Set("canSend", facts.can_send);
+  return object;
 }
 
 }  // namespace umem

@@ -12,5 +12,6 @@ Napi::Value DupFdFunction(const Napi::CallbackInfo& info);
 Napi::Value CloseFdFunction(const Napi::CallbackInfo& info);
 Napi::Value CreateMemfdFunction(const Napi::CallbackInfo& info);
 Napi::Value PunchHoleFunction(const Napi::CallbackInfo& info);
+Napi::Value InspectSocketFunction(const Napi::CallbackInfo& info);
 
 }  // namespace umem

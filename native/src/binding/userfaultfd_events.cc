@@ -10,7 +10,8 @@ namespace umem {
 UserfaultfdEvents::UserfaultfdEvents(Napi::Env env, int fd)
     : env_(env), fd_(fd), watcher_(AddonData::Of(env).loop) {}
 
-void UserfaultfdEvents::Start(Napi::Object owner, size_t max_events, Napi::Function on_events,
+void UserfaultfdEvents::Start(Napi::Object owner, size_t max_events,
+                              std::optional<Napi::Function> on_readable, Napi::Function on_events,
                               Napi::Function on_error) {
   if (watcher_.active()) {
     Napi::Error::New(env_, "Events are being read already").ThrowAsJavaScriptException();
@@ -24,6 +25,7 @@ void UserfaultfdEvents::Start(Napi::Object owner, size_t max_events, Napi::Funct
     return;
   }
   owner_ = Napi::Persistent(owner);
+  if (on_readable) on_readable_ = Napi::Persistent(*on_readable);
   on_events_ = Napi::Persistent(on_events);
   on_error_ = Napi::Persistent(on_error);
   context_ = std::make_shared<Napi::AsyncContext>(env_, "umem.userfaultfd", owner);
@@ -32,6 +34,7 @@ void UserfaultfdEvents::Start(Napi::Object owner, size_t max_events, Napi::Funct
 void UserfaultfdEvents::Stop() {
   watcher_.Stop();
   owner_.Reset();
+  on_readable_.Reset();
   on_events_.Reset();
   on_error_.Reset();
   batch_.Reset();
@@ -61,6 +64,14 @@ Result<size_t> UserfaultfdEvents::ReadBatch(Napi::BigUint64Array* batch) {
 void UserfaultfdEvents::OnReadable(int poll_error) {
   Napi::HandleScope scope(env_);
   const Napi::Object owner = owner_.Value();  // keeps `this` alive, whatever the callback closes
+  if (!on_readable_.IsEmpty()) {
+    if (poll_error == 0) {
+      CallFromLoop(env_, context_, owner, on_readable_.Value(), {});
+    } else {
+      Fail(Failure{"poll", poll_error});
+    }
+    return;
+  }
   Napi::BigUint64Array batch;
   auto count = ReadBatch(&batch);
   if (!count.ok()) {

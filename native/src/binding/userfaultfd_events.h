@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "binding/fd_watcher.h"
@@ -16,7 +17,9 @@ class UserfaultfdEvents {
   UserfaultfdEvents(Napi::Env env, int fd);
 
   // Calls back until Stop, and keeps `owner` alive so long. Throws when it has been started already.
-  void Start(Napi::Object owner, size_t max_events, Napi::Function on_events, Napi::Function on_error);
+  // With `on_readable`, that is called instead of reading, and calls Drain.
+  void Start(Napi::Object owner, size_t max_events, std::optional<Napi::Function> on_readable,
+             Napi::Function on_events, Napi::Function on_error);
   // Reads all that waits into on_events; how many. Throws what on_events throws.
   Napi::Value Drain();
   void Stop();  // idempotent
@@ -34,6 +37,7 @@ class UserfaultfdEvents {
   Napi::Reference<Napi::BigUint64Array> batch_;
   bool batch_in_use_ = false;
   Napi::ObjectReference owner_;
+  Napi::FunctionReference on_readable_;  // empty: events are read as they come
   Napi::FunctionReference on_events_;
   Napi::FunctionReference on_error_;
   std::shared_ptr<Napi::AsyncContext> context_;

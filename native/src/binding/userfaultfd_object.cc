@@ -29,6 +29,7 @@ Napi::Function UserfaultfdObject::Define(Napi::Env env) {
                          InstanceMethod<&UserfaultfdObject::Fill>("fill"),
                          InstanceMethod<&UserfaultfdObject::Wake>("wake"),
                          InstanceMethod<&UserfaultfdObject::StartEvents>("startEvents"),
+                         InstanceMethod<&UserfaultfdObject::WatchEvents>("watchEvents"),
                          InstanceMethod<&UserfaultfdObject::DrainEvents>("drainEvents"),
                          InstanceMethod<&UserfaultfdObject::StopEvents>("stopEvents"),
                          InstanceMethod<&UserfaultfdObject::Close>("close"),
@@ -140,7 +141,19 @@ Napi::Value UserfaultfdObject::StartEvents(const Napi::CallbackInfo& info) {
   const auto on_events = arguments.Function("onEvents");
   const auto on_error = arguments.Function("onError");
   if (!arguments.ok() || !RequireOpen(env)) return env.Undefined();
-  events_->Start(info.This().As<Napi::Object>(), max_events, *on_events, *on_error);
+  events_->Start(info.This().As<Napi::Object>(), max_events, std::nullopt, *on_events, *on_error);
+  return env.Undefined();
+}
+
+Napi::Value UserfaultfdObject::WatchEvents(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Arguments arguments(info);
+  const uint64_t max_events = arguments.Integer("maxEvents", 1, kMaxEvents);
+  const auto on_readable = arguments.Function("onReadable");
+  const auto on_events = arguments.Function("onEvents");
+  const auto on_error = arguments.Function("onError");
+  if (!arguments.ok() || !RequireOpen(env)) return env.Undefined();
+  events_->Start(info.This().As<Napi::Object>(), max_events, on_readable, *on_events, *on_error);
   return env.Undefined();
 }
 

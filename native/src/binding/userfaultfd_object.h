@@ -29,6 +29,7 @@ class UserfaultfdObject : public Napi::ObjectWrap<UserfaultfdObject> {
   Napi::Value Fill(const Napi::CallbackInfo& info);
   Napi::Value Wake(const Napi::CallbackInfo& info);
   Napi::Value StartEvents(const Napi::CallbackInfo& info);
+  Napi::Value WatchEvents(const Napi::CallbackInfo& info);
   Napi::Value DrainEvents(const Napi::CallbackInfo& info);
   Napi::Value StopEvents(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

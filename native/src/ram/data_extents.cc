@@ -1,5 +1,7 @@
 #include "ram/data_extents.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +16,10 @@ Result<uint64_t> NextData(int fd, uint64_t offset, uint64_t limit) {
 }
 
 Result<std::vector<Extent>> DataExtents(int fd, uint64_t size) {
+  struct statfs status;
+  if (fstatfs(fd, &status) != 0) return LastFailure("fstatfs");
+  // There the kernel calls every byte data, also those of pages that do not exist.
+  if (status.f_type == HUGETLBFS_MAGIC) return Failure{"lseek", EOPNOTSUPP};
   std::vector<Extent> extents;
   for (uint64_t offset = 0; offset < size;) {
     auto begin = NextData(fd, offset, size);

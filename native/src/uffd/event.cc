@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include "os/unique_fd.h"
-
 namespace umem {
 
 Result<size_t> ReadEvents(int fd, uffd_msg* events, size_t capacity) {
@@ -22,12 +20,10 @@ EventFields TakeFields(const uffd_msg& event) {
     case UFFD_EVENT_PAGEFAULT:
       return {event.event, event.arg.pagefault.address, event.arg.pagefault.flags,
               event.arg.pagefault.feat.ptid};
-    case UFFD_EVENT_FORK: {
-      UniqueFd child(static_cast<int>(event.arg.fork.ufd));
-      return {event.event, 0, 0, 0};
-    }
+    case UFFD_EVENT_FORK:
+      return {event.event, event.arg.fork.ufd, 0, 0};
     case UFFD_EVENT_REMAP:
-      return {event.event, event.arg.remap.from, event.arg.remap.to, 0};
+      return {event.event, event.arg.remap.from, event.arg.remap.to, event.arg.remap.len};
     case UFFD_EVENT_REMOVE:
     case UFFD_EVENT_UNMAP:
       return {event.event, event.arg.remove.start, event.arg.remove.end, 0};

@@ -5,6 +5,7 @@ import { inPublicCopy } from './public-copy.js';
 import { native, type NativeUserfaultfd } from '../../ts/index.js';
 
 const program = fileURLToPath(new URL('../../build/test/guest', import.meta.url));
+const restrict = fileURLToPath(new URL('../../build/test/restrict', import.meta.url));
 
 interface Waiter {
   word: string;
@@ -27,11 +28,17 @@ export class Guest {
   private readonly waiters: Waiter[] = [];
   private stderr = '';
 
-  /** `identity`: another user and group to run as. */
-  constructor(env: Record<string, string> = {}, identity: { uid?: number; gid?: number } = {}) {
+  /** `identity`: another user and group to run as. `lacks`: what test/programs/restrict.c takes from it. */
+  constructor(
+    env: Record<string, string> = {},
+    identity: { uid?: number; gid?: number } = {},
+    lacks: readonly string[] = [],
+  ) {
     const locate = (path: string): string => (identity.uid === undefined ? path : inPublicCopy(path));
     const preload = env['LD_PRELOAD'] === undefined ? {} : { LD_PRELOAD: locate(env['LD_PRELOAD']) };
-    this.process = spawn(locate(program), {
+    const [command = '', ...args] =
+      lacks.length === 0 ? [locate(program)] : [locate(restrict), ...lacks, '--', locate(program)];
+    this.process = spawn(command, args, {
       env: { ...process.env, ...env, ...preload },
       stdio: 'pipe',
       ...identity,

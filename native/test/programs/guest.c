@@ -11,6 +11,8 @@
  *   remove I PAGE COUNT     removed          MADV_REMOVE
  *   unmap I                 unmapped
  *   child                   child STATUS     runs /bin/true
+ *   fork                    forked           in a thread: the event of it must be read; the child exits
+ *   move I                  moved ADDRESS    mremap to another place, in a thread
  *   deny                    denied           makes userfaultfd(2) fail with EPERM, as a seccomp profile does
  */
 #define _GNU_SOURCE
@@ -138,6 +140,26 @@ static void run_child(void) {
   answer("child %d", status);
 }
 
+static void* fork_and_exit(void* argument) {
+  free(argument);
+  pid_t pid = fork();
+  if (pid == 0) _exit(0);
+  answer("forked");
+  return NULL;
+}
+
+static void* move_mapping(void* argument) {
+  struct job job = *(struct job*)argument;
+  free(argument);
+  struct mapping* mapping = &mappings[job.index];
+  void* place = mmap(NULL, mapping->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* moved = mremap(mapping->address, mapping->size, mapping->size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+  if (moved == MAP_FAILED) fail("mremap");
+  mapping->address = moved;
+  answer("moved %ju", (uintmax_t)(uintptr_t)moved);
+  return NULL;
+}
+
 static void deny_userfaultfd(void) {
   struct sock_filter instructions[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -181,6 +203,10 @@ int main(void) {
     } else if (sscanf(line, "unmap %d", &job.index) == 1) {
       if (munmap(mappings[job.index].address, mappings[job.index].size) != 0) fail("munmap");
       answer("unmapped");
+    } else if (strcmp(line, "fork\n") == 0) {
+      start(fork_and_exit, job);
+    } else if (sscanf(line, "move %d", &job.index) == 1) {
+      start(move_mapping, job);
     } else if (strcmp(line, "child\n") == 0) {
       run_child();
     } else if (strcmp(line, "deny\n") == 0) {
