@@ -139,6 +139,9 @@ static int load_counters(struct channel* channel, struct workload* workload) {
       get_number(channel, &operations) != 0 || get_number(channel, &mismatches) != 0 ||
       get_number(channel, &ticks) != 0)
     return -1;
+  if (constant_percent > 100)
+    return fail(channel, "Constant pages: %llu percent in the device state",
+                (unsigned long long)constant_percent);
   workload->pattern = (struct pattern){.seed = seed, .constant_percent = (uint32_t)constant_percent};
   workload->operations = operations;
   workload->mismatches = mismatches;

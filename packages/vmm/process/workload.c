@@ -12,6 +12,7 @@ enum {
   BURST = 64,           // operations between two looks at the mutex
   JOB_SLICE = 64,       // pages of a job that a worker takes at once
   MAX_COMPLAINTS = 16,  // mismatches that are described on stderr
+  EXTENT = 256,         // neighbours that are popular together, in pages
 };
 
 static uint64_t now_ns(void) {
@@ -77,6 +78,25 @@ static uint64_t next_random(struct worker* worker) {
   return pattern_mix(worker->random);
 }
 
+// A permutation of all numbers below `count` that scatters neighbours.
+static uint64_t scatter(uint64_t number, uint64_t count, uint64_t seed) {
+  if (count < 2) return number;
+  int bits = 64 - __builtin_clzll(count - 1);
+  // It permutes all numbers of so many bits: those that are too large are passed over.
+  uint64_t step = 0x9e3779b97f4a7c15 >> (64 - bits) | 1;
+  do number = (number * step + seed) & ((1ull << bits) - 1);
+  while (number >= count);
+  return number;
+}
+
+// Pages of about the same popularity lie together, but popular extents are scattered, as in a real guest.
+static uint64_t to_popular_page(const struct workload* workload, uint64_t rank) {
+  uint64_t extents = workload->options.working_set_pages / EXTENT;
+  uint64_t extent = rank / EXTENT;
+  if (extent >= extents) return rank;
+  return scatter(extent, extents, workload->pattern.seed) * EXTENT + rank % EXTENT;
+}
+
 static uint64_t choose_page(struct worker* worker) {
   const struct workload_options* options = &worker->workload->options;
   uint64_t pages = options->working_set_pages;
@@ -92,7 +112,7 @@ static uint64_t choose_page(struct worker* worker) {
   }
   // A few pages get most of the accesses: the fourth power of an even distribution.
   double even = (double)(next_random(worker) >> 11) / (double)(1ull << 53);
-  return (uint64_t)((double)pages * even * even * even * even);
+  return to_popular_page(worker->workload, (uint64_t)((double)pages * even * even * even * even));
 }
 
 static void finish_timing(struct worker* worker, uint64_t started) {
@@ -144,7 +164,11 @@ static void do_job_slice(struct workload* workload) {
   workload->job_working++;
   pthread_mutex_unlock(&workload->mutex);
   struct job_result slice = {0};
-  for (uint64_t page = first; page < end; page++) do_job_page(workload, job, page, &slice);
+  for (uint64_t i = first; i < end; i++) {
+    // Touching comes from everywhere at once, so that no page announces the next.
+    uint64_t page = job == JOB_TOUCH ? scatter(i, workload->ram->page_count, workload->pattern.seed) : i;
+    do_job_page(workload, job, page, &slice);
+  }
   pthread_mutex_lock(&workload->mutex);
   workload->job_working--;
   workload->job_result.pages += slice.pages;
@@ -201,11 +225,11 @@ static void* tick(void* argument) {
   for (;;) {
     sleep_us(workload->options.tick_ms * 1000);
     if (!atomic_load(&workload->running)) continue;
-    printf("TICK seq=%llu ops=%llu mismatches=%llu worst_us=%llu\n",
+    printf("TICK seq=%llu ops=%llu mismatches=%llu worst_us=%llu at_us=%llu\n",
            (unsigned long long)atomic_fetch_add(&workload->ticks, 1) + 1,
            (unsigned long long)atomic_load(&workload->operations),
            (unsigned long long)atomic_load(&workload->mismatches),
-           (unsigned long long)take_worst_ns(workload) / 1000);
+           (unsigned long long)take_worst_ns(workload) / 1000, (unsigned long long)now_ns() / 1000);
     fflush(stdout);
   }
   return NULL;

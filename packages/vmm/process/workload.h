@@ -13,7 +13,7 @@
 #include "pattern.h"
 #include "ram.h"
 
-enum { WORKLOAD_MAX_THREADS = 64 };
+enum { WORKLOAD_MAX_THREADS = 1024 };
 
 enum access_mode { MODE_RANDOM, MODE_SEQUENTIAL, MODE_STRIDED, MODE_ZIPF };
 

@@ -1,8 +1,10 @@
 export { connectQemu, type ConnectQemuOptions } from './qemu/connect-qemu.js';
+export { findCopyProblem } from './qemu/movability.js';
 export { QmpError } from './qemu/qmp-error.js';
 export {
   processGuestPath,
   toProcessGuestArguments,
+  type AccessMode,
   type ProcessGuestBlock,
   type ProcessGuestOptions,
   type ProcessWorkload,
@@ -14,4 +16,12 @@ export {
   type VerifyReport,
 } from './process/process-guest.js';
 export { parseTick, type GuestTick } from './process/ticks.js';
-export type { DiscoveredBlock, RamBacking, StopResult, VmDescription, Vmm, VmmRunState } from './vmm.js';
+export type {
+  DiscoveredBlock,
+  RamAccess,
+  RamBacking,
+  StopResult,
+  VmDescription,
+  Vmm,
+  VmmRunState,
+} from './vmm.js';

@@ -18,7 +18,12 @@ export interface VmDescription {
   /** Process id of the VMM; null when it cannot be found. */
   readonly pid: number | null;
   readonly blocks: readonly DiscoveredBlock[];
+  /** Devices whose back end is another process that maps guest RAM, for example `disk0 (vhost-user-blk-pci)`. */
+  readonly vhostUserDevices: readonly string[];
 }
+
+/** What an open RAM block is for. Default 'read'; 'read-write' where pages shall be freed. */
+export type RamAccess = 'read' | 'read-write';
 
 export type VmmRunState = 'running' | 'stopped' | 'inmigrate';
 
@@ -35,8 +40,8 @@ export interface StopResult {
 export interface Vmm {
   /** Reads RAM and version; HostPrecondition when the VM cannot be moved, with the option that fixes it. */
   describe(): Promise<VmDescription>;
-  /** Opens a RAM block for reading; the caller closes the descriptor. */
-  openRam(block: DiscoveredBlock): Promise<number>;
+  /** Opens a RAM block; the caller closes the descriptor. */
+  openRam(block: DiscoveredBlock, access?: RamAccess): Promise<number>;
   runState(): Promise<VmmRunState>;
 
   /** Source, PREPARING: everything that saving will need and that can fail. Undone by `cancelSave`. */

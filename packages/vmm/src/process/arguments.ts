@@ -12,11 +12,17 @@ export interface ProcessGuestBlock {
   readonly memfd?: string;
 }
 
+/**
+ * Which pages the workers use: evenly at random; one after the other; every `stridePages`th; or a few
+ * much more than others, which lie in scattered pieces of 1 MiB. The same seed gives the same pages.
+ */
+export type AccessMode = 'random' | 'sequential' | 'strided' | 'zipf';
+
 /** What the worker threads do; every field has a default. */
 export interface ProcessWorkload {
   /** Order of pages. Default 'random'. */
-  readonly mode?: 'random' | 'sequential' | 'strided' | 'zipf';
-  /** Worker threads, 1 to 64; the same on both sides of a migration. Default 2. */
+  readonly mode?: AccessMode;
+  /** Worker threads, 1 to 1024; the same on both sides of a migration. Default 2. */
   readonly threads?: number;
   /** Bytes, from the start of RAM, that are filled and used. Default: all RAM. */
   readonly workingSetBytes?: number;
@@ -28,6 +34,8 @@ export interface ProcessWorkload {
   readonly thinkUs?: number;
   /** Step of mode 'strided', in pages. Default 17. */
   readonly stridePages?: number;
+  /** Milliseconds between two ticks, 10 to 10000. Default 200. */
+  readonly tickMs?: number;
   /** Start of all random numbers. Default 1. */
   readonly seed?: number;
 }
@@ -66,7 +74,7 @@ export function toControlPath({ dir, name }: ProcessGuestOptions): string {
 
 /** Command line of the guest, without the program. */
 export function toProcessGuestArguments(options: ProcessGuestOptions): string[] {
-  const { mode, threads, workingSetBytes, writePercent, constantPercent, thinkUs, stridePages, seed } =
+  const { mode, threads, workingSetBytes, writePercent, constantPercent, ...workload } =
     options.workload ?? {};
   const values: [string, string | number | undefined][] = [
     ['--name', options.name],
@@ -79,9 +87,10 @@ export function toProcessGuestArguments(options: ProcessGuestOptions): string[] 
     ['--working-set', workingSetBytes],
     ['--write-percent', writePercent],
     ['--constant-percent', constantPercent],
-    ['--think-us', thinkUs],
-    ['--stride', stridePages],
-    ['--seed', seed],
+    ['--think-us', workload.thinkUs],
+    ['--stride', workload.stridePages],
+    ['--tick-ms', workload.tickMs],
+    ['--seed', workload.seed],
   ];
   return [
     ...(options.incoming === true ? ['--incoming'] : []),

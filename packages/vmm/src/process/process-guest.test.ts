@@ -1,4 +1,4 @@
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
@@ -87,6 +87,17 @@ describe('the process guest', () => {
       expect(bytes.subarray(page * PAGE, (page + 1) * PAGE).some((byte) => byte !== 0)).toBe(true);
   });
 
+  it('touches every page when it is told to, of any number of pages', async () => {
+    const dir = await scratch.directory();
+    const sizeBytes = 5 * MiB + 3 * PAGE;
+    const blocks = [{ id: 'ram0', sizeBytes, path: join(dir, 'ram0') }];
+    const guest = await start({ dir, blocks, paused: true, workload: { workingSetBytes: PAGE } });
+    const allocated = async (): Promise<number> => (await stat(join(dir, 'ram0'))).blocks * 512;
+    expect(await allocated()).toBeLessThan(sizeBytes);
+    await guest.touchAll();
+    expect(await allocated()).toBe(sizeBytes);
+  });
+
   it('makes every page different, unless it is asked for pages of one byte', async () => {
     const { ram } = await startPaused({ workload: { constantPercent: 50 } });
     const pages = await Promise.all(Array.from({ length: 100 }, (_, page) => readPage(ram, page)));
@@ -94,6 +105,47 @@ describe('the process guest', () => {
     expect(constant.length).toBeGreaterThan(20);
     expect(constant.length).toBeLessThan(80);
     expect(new Set(pages.map(String)).size).toBeGreaterThan(20);
+  });
+
+  it('in mode zipf uses a few pieces of RAM much more than others, scattered and by its seed', async () => {
+    const pieces = 64;
+    /** Pieces of 1 MiB, those with most writes first. */
+    const popular = async (seed: number): Promise<number[]> => {
+      const dir = await scratch.directory();
+      const blocks = [{ id: 'ram0', sizeBytes: pieces * MiB, path: join(dir, 'ram0') }];
+      const workload = { mode: 'zipf', writePercent: 100, seed } as const;
+      const guest = await start({ dir, blocks, workload });
+      await guest.waitForTick(({ ops }) => ops >= 20_000);
+      const vmm = await connect(guest);
+      await vmm.stop();
+      const ram = await readFile(join(dir, 'ram0'));
+      const writes = Array.from({ length: pieces }, (_, piece) => {
+        // The third word of a page is its version.
+        const versions = Array.from({ length: MiB / PAGE }, (_, page) =>
+          Number(ram.readBigUInt64LE(piece * MiB + page * PAGE + 16)),
+        );
+        return versions.reduce((sum, version) => sum + version - 1, 0);
+      });
+      const order = [...writes.keys()].sort((a, b) => (writes[b] ?? 0) - (writes[a] ?? 0));
+      const total = writes.reduce((sum, count) => sum + count, 0);
+      const top = order.slice(0, 4).reduce((sum, piece) => sum + (writes[piece] ?? 0), 0);
+      expect(top / total).toBeGreaterThan(0.4);
+      return order.slice(0, 2);
+    };
+    const [first = NaN, second = NaN] = await popular(7);
+    expect(Math.abs(first - second)).toBeGreaterThan(4);
+    expect(await popular(7)).toEqual([first, second]);
+    expect(await popular(29)).not.toEqual([first, second]);
+  });
+
+  it('works with hundreds of threads, and ticks as often as it is told', async () => {
+    const guest = await start({ workload: { threads: 1024, thinkUs: 1000, tickMs: 10 } });
+    const first = await guest.waitForTick();
+    const later = await guest.waitForTick(({ seq }) => seq >= first.seq + 3);
+    expect(later).toMatchObject({ mismatches: 0 });
+    // Ten milliseconds or, on a busy machine, more; the default is far above.
+    expect(later.atUs - first.atUs).toBeGreaterThanOrEqual(3 * 10_000 - 1000);
+    expect((await guest.verifyAll()).mismatches).toBe(0);
   });
 
   it('pauses longer when it thinks between operations', async () => {
@@ -335,6 +387,7 @@ describe('starting and ending a process guest', () => {
     await expect(started).rejects.toThrow(HostPrecondition);
     await expect(started).rejects.toThrow(/cannot open RAM block ram0 .*No such file/);
     await expect(start({ workload: { threads: 0 } })).rejects.toThrow(/--threads does not accept "0"/);
+    await expect(start({ workload: { threads: 1025 } })).rejects.toThrow(/--threads does not accept/);
     await expect(start({ blocks: [] })).rejects.toThrow(/usage/);
     await expect(start({ blocks: [{ id: 'ram0', sizeBytes: 5000 }] })).rejects.toThrow(/--ram/);
     await expect(start({ program: '/no/such/program' })).rejects.toThrow(/ENOENT/);

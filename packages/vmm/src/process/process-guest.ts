@@ -56,7 +56,9 @@ export interface ProcessGuest {
    * ends, or after `timeoutMs` (default 10000).
    */
   waitForTick(accepts?: (tick: GuestTick) => boolean, timeoutMs?: number): Promise<GuestTick>;
-  /** Workers touch every page, whether the guest runs or not. */
+  /** Tells every tick from now on; answers with how to end that. */
+  watchTicks(listener: (tick: GuestTick) => void): () => void;
+  /** Workers touch every page, in no order and all at once, whether the guest runs or not. */
   touchAll(): Promise<void>;
   /** Workers compare every page with what they wrote last, whether the guest runs or not. */
   verifyAll(): Promise<VerifyReport>;
@@ -148,6 +150,10 @@ class StartedGuest implements ProcessGuest {
 
   waitForTick(accepts: (tick: GuestTick) => boolean = () => true, timeoutMs = 10_000): Promise<GuestTick> {
     return this.#ticks.next(accepts, timeoutMs, this.name);
+  }
+
+  watchTicks(listener: (tick: GuestTick) => void): () => void {
+    return this.#ticks.watch(listener);
   }
 
   async touchAll(): Promise<void> {

@@ -1,6 +1,6 @@
 import { DeadlineExceeded, PeerUnavailable } from '@umem/errors';
 
-/** One line of a guest, every 200 ms while it runs. All counters travel with the device state. */
+/** One line of a guest, every `tickMs` while it runs. All counters travel with the device state. */
 export interface GuestTick {
   readonly seq: number;
   readonly ops: number;
@@ -8,16 +8,16 @@ export interface GuestTick {
   readonly mismatches: number;
   /** Longest operation since the last tick, finished or not, in microseconds. */
   readonly worstUs: number;
+  /** When it was said, in microseconds of the host's monotonic clock. */
+  readonly atUs: number;
 }
 
 /** Reads a guest's line; null when it is no tick. */
 export function parseTick(line: string): GuestTick | null {
-  const match = /^TICK seq=(\d+) ops=(\d+) mismatches=(\d+) worst_us=(\d+)\b/.exec(line);
+  const match = /^TICK seq=(\d+) ops=(\d+) mismatches=(\d+) worst_us=(\d+) at_us=(\d+)\b/.exec(line);
   if (match === null) return null;
-  const [seq, ops, mismatches, worstUs] = match.slice(1).map(Number);
-  if (seq === undefined || ops === undefined || mismatches === undefined || worstUs === undefined)
-    return null;
-  return { seq, ops, mismatches, worstUs };
+  const [seq = NaN, ops = NaN, mismatches = NaN, worstUs = NaN, atUs = NaN] = match.slice(1).map(Number);
+  return { seq, ops, mismatches, worstUs, atUs };
 }
 
 interface Waiter {
@@ -28,6 +28,7 @@ interface Waiter {
 /** A guest's ticks, and who waits for them. */
 export class TickLog {
   readonly #waiters = new Set<Waiter>();
+  readonly #listeners = new Set<(tick: GuestTick) => void>();
   #ended: string | null = null;
   last: GuestTick | null = null;
 
@@ -35,7 +36,14 @@ export class TickLog {
     const tick = parseTick(line);
     if (tick === null) return;
     this.last = tick;
+    for (const listener of [...this.#listeners]) listener(tick);
     for (const waiter of [...this.#waiters]) waiter.take(tick);
+  }
+
+  /** Tells every tick from now on; answers with how to end that. */
+  watch(listener: (tick: GuestTick) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** No more ticks will come. */

@@ -13,8 +13,6 @@ export interface MemoryBackend {
   readonly shared: boolean;
   /** memory-backend-file only: a file, or a directory in which QEMU made a nameless file. */
   readonly path: string | null;
-  /** memory-backend-memfd only: whether it asked for huge pages. */
-  readonly hugetlb: boolean;
 }
 
 /** All memory of a guest. */
@@ -45,7 +43,6 @@ export async function readGuestMemory(qmp: QmpClient): Promise<GuestMemory> {
       sizeBytes: memdev.size,
       shared: memdev.share ?? (await read('share', z.boolean(), false)),
       path: await read<string | null>('mem-path', z.string(), null),
-      hugetlb: await read('hugetlb', z.boolean(), false),
     });
   }
   backends.sort((a, b) => (a.id < b.id ? -1 : 1));

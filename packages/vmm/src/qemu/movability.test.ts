@@ -3,10 +3,11 @@ import { toDevices } from './guest-devices.js';
 import type { MemoryBackend } from './memory-backends.js';
 import {
   findBlocker,
+  findCopyProblem,
   findDeviceProblem,
   findMemoryProblem,
   findNetworkProblem,
-  findPageSizeProblem,
+  findVhostUserDevices,
 } from './movability.js';
 
 const QEMU_7_2 = { major: 7, minor: 2, isQemu: true };
@@ -17,7 +18,6 @@ const file: MemoryBackend = {
   sizeBytes: 2 ** 26,
   shared: true,
   path: '/dev/shm/ram0',
-  hugetlb: false,
 };
 
 const memfd: MemoryBackend = { ...file, type: 'memory-backend-memfd', path: null };
@@ -43,7 +43,6 @@ describe('guest memory', () => {
     [{ type: 'memory-backend-ram' }, /plain -m.*memory-backend-file,id=ram0/],
     [{ type: 'memory-backend-epc' }, /memory-backend-epc, which umem does not know/],
     [{ shared: false }, /private \(share=off\).*add share=on/],
-    [{ ...memfd, hugetlb: true }, /huge pages.*drop hugetlb=on/],
   ])('is refused for %o', (backend, message) => {
     expect(judge(backend)).toMatch(message);
   });
@@ -59,11 +58,6 @@ describe('guest memory', () => {
 
   it('is refused when part of it has no backend', () => {
     expect(judge({}, QEMU_7_2, 2 ** 27)).toMatch(/Only 67108864 of 134217728 bytes/);
-  });
-
-  it('on hugetlbfs is refused with the page size', () => {
-    expect(findPageSizeProblem('ram0', 4096)).toBeNull();
-    expect(findPageSizeProblem('ram0', 2 ** 21)).toMatch(/pages of 2097152 bytes/);
   });
 });
 
@@ -93,25 +87,59 @@ describe('guest devices', () => {
 
   it.each([
     ['vhost-vdpa-device-pci', /vDPA/],
-    ['vhost-user-fs-pci', /vhost-user process/],
-    ['vhost-user-blk-pci', /vhost-user process/],
+    ['vhost-vdpa-device', /vDPA/],
   ])('refuse %s', (type, message) => {
     expect(findDeviceProblem(toDevices(children(type)))).toMatch(message);
   });
 
   it.each(['virtio-net-pci', 'pc-dimm', 'vhost-vsock-pci', 'ivshmem-plain'])('allow %s', (type) => {
-    expect(findDeviceProblem(toDevices(children(type)))).toBeNull();
+    const devices = toDevices(children(type));
+    expect(findDeviceProblem(devices)).toBeNull();
+    expect(findVhostUserDevices(devices, '')).toEqual([]);
   });
+
+  it.each(['vhost-user-fs-pci', 'vhost-user-blk-pci', 'vhost-user-blk'])(
+    'allow %s and name it as served by another process',
+    (type) => {
+      const devices = toDevices(children(type));
+      expect(findDeviceProblem(devices)).toBeNull();
+      expect(findVhostUserDevices(devices, '')).toEqual([`hostdev0 (${type})`]);
+    },
+  );
 });
 
 describe('network backends', () => {
-  it('of QEMU itself are allowed, those of other processes are not', () => {
+  it('of QEMU itself are allowed, those that pin memory are not', () => {
     const user =
       'virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci\r\n \\ x: index=0,type=user,net=10.0.2.0\r\n';
     expect(findNetworkProblem('')).toBeNull();
     expect(findNetworkProblem(user)).toBeNull();
-    expect(findNetworkProblem(user.replace('type=user', 'type=vhost-user'))).toMatch(/"x" is vhost-user/);
     expect(findNetworkProblem(user.replace('type=user', 'type=vhost-vdpa'))).toMatch(/"x" is vhost-vdpa/);
+    expect(findVhostUserDevices([], user)).toEqual([]);
+  });
+
+  it('of vhost-user are named, all of them', () => {
+    const networks = ['a', 'b']
+      .map((name, i) => `virtio-net-pci.${i}: index=0,type=nic\r\n \\ ${name}: index=0,type=vhost-user,x\r\n`)
+      .join('');
+    expect(findNetworkProblem(networks)).toBeNull();
+    expect(findVhostUserDevices([], networks)).toEqual(['a (netdev vhost-user)', 'b (netdev vhost-user)']);
+  });
+});
+
+describe('placement copy', () => {
+  it('is no problem for a guest whose devices QEMU serves itself', () => {
+    expect(findCopyProblem([])).toBeNull();
+  });
+
+  it('is refused for devices of other processes, with their names and what to do', () => {
+    expect(findCopyProblem(['a (vhost-user-blk-pci)'])).toEqual({
+      finding: expect.stringMatching(
+        /^Device a \(vhost-user-blk-pci\) is served by another process/,
+      ) as string,
+      fix: expect.stringContaining('--placement cache') as string,
+    });
+    expect(findCopyProblem(['a (b)', 'c (d)'])?.finding).toContain('Devices a (b), c (d) are served');
   });
 });
 

@@ -42,8 +42,6 @@ function findBackendProblem(backend: MemoryBackend, version: VmmVersion): string
     return `RAM block "${id}" is a ${type}, which umem does not know how to map: ${fix}`;
   if (!shared)
     return `RAM block "${id}" is private (share=off), so other processes do not see what the guest writes: add share=on to its -object ${type},id=${id}`;
-  if (backend.hugetlb)
-    return `RAM block "${id}" is on huge pages, which umem does not move yet: drop hugetlb=on from its -object ${type},id=${id}`;
   const { major, minor } = NAMED_FILES_ONLY_SINCE;
   const isNamedFilesOnly = version.major > major || (version.major === major && version.minor >= minor);
   if (type === 'memory-backend-memfd' && version.isQemu && isNamedFilesOnly)
@@ -57,29 +55,54 @@ function toFileOption(id: string, sizeBytes: number | null): string {
   return `start QEMU with -object memory-backend-file,id=${id},size=${size},mem-path=/dev/shm/${id},share=on -machine memory-backend=${id}`;
 }
 
-/** For RAM in a file, once its file system is known. */
-export function findPageSizeProblem(id: string, hostPageSizeBytes: number): string | null {
-  if (hostPageSizeBytes === 4096) return null;
-  return `RAM block "${id}" is on hugetlbfs with pages of ${hostPageSizeBytes} bytes, which umem does not move yet: put its mem-path on /dev/shm`;
-}
-
 export function findDeviceProblem(devices: readonly GuestDevice[]): string | null {
   for (const { name, type } of devices) {
     if (/^vfio(-user)?-/.test(type))
       return `Device "${name}" (${type}) is passed through by VFIO, which pins all guest memory, so pages cannot arrive later: remove it (device_del ${name}) or use a virtio device`;
     if (/^vhost-vdpa-/.test(type))
       return `Device "${name}" (${type}) uses vDPA, which pins all guest memory, so pages cannot arrive later: remove it (device_del ${name}) or use a virtio device`;
-    if (/^vhost-user-/.test(type))
-      return `Device "${name}" (${type}) lets a vhost-user process access guest memory, which would not wait for pages that have not arrived: use a device that QEMU emulates itself`;
   }
   return null;
 }
 
 /** `networks`: output of the human monitor's "info network". */
 export function findNetworkProblem(networks: string): string | null {
-  const [, name, type] = /(\S+): index=\d+,type=(vhost-user|vhost-vdpa)\b/.exec(networks) ?? [];
-  if (name === undefined || type === undefined) return null;
-  return `Network backend "${name}" is ${type}: it accesses guest memory without waiting for pages that have not arrived: use -netdev tap or another backend of QEMU itself`;
+  const [name] = findNetworks(networks, 'vhost-vdpa');
+  if (name === undefined) return null;
+  return `Network backend "${name}" is vhost-vdpa, which pins all guest memory, so pages cannot arrive later: use -netdev tap or another backend of QEMU itself`;
+}
+
+/**
+ * Devices and network backends that are served by a process of their own, which maps guest RAM, for
+ * example `disk0 (vhost-user-blk-pci)`. Such a guest can move where every process that maps its RAM is
+ * served with pages.
+ */
+export function findVhostUserDevices(devices: readonly GuestDevice[], networks: string): string[] {
+  return [
+    ...devices.filter(({ type }) => /^vhost-user-/.test(type)).map(({ name, type }) => `${name} (${type})`),
+    ...findNetworks(networks, 'vhost-user').map((name) => `${name} (netdev vhost-user)`),
+  ];
+}
+
+function findNetworks(networks: string, type: 'vhost-user' | 'vhost-vdpa'): string[] {
+  return [...networks.matchAll(/(\S+): index=\d+,type=([\w-]+)/g)].flatMap(([, name, found]) =>
+    name !== undefined && found === type ? [name] : [],
+  );
+}
+
+/**
+ * Why a guest with these devices cannot move when pages are placed through the VMM's own userfaultfd
+ * (placement COPY), and what to do; null when there are none.
+ */
+export function findCopyProblem(
+  vhostUserDevices: readonly string[],
+): { readonly finding: string; readonly fix: string } | null {
+  if (vhostUserDevices.length === 0) return null;
+  const [devices, verb] = vhostUserDevices.length === 1 ? ['Device', 'is'] : ['Devices', 'are'];
+  return {
+    finding: `${devices} ${vhostUserDevices.join(', ')} ${verb} served by another process, which maps guest RAM and with placement copy would not wait for pages that have not arrived`,
+    fix: 'Use --placement cache, and on the destination start the back end with the environment that "umemctl incoming prepare" prints (LD_PRELOAD, UMEM_RAM, UMEM_HANDOFF)',
+  };
 }
 
 export function findBlocker(blockedReasons: readonly string[]): string | null {

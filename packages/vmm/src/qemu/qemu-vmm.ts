@@ -11,7 +11,7 @@ import {
   WrongState,
   messageOf,
 } from '@umem/errors';
-import type { DiscoveredBlock, StopResult, VmDescription, Vmm, VmmRunState } from '../vmm.js';
+import type { DiscoveredBlock, RamAccess, StopResult, VmDescription, Vmm, VmmRunState } from '../vmm.js';
 import { startSave, type DeviceStateSave } from './device-state-save.js';
 import { applySettings, findIgnoreShared, type ChangedSettings } from './migration-settings.js';
 import { isFinalState, MigrationWatch } from './migration-watch.js';
@@ -54,11 +54,11 @@ export class QemuVmm implements Vmm {
     return description;
   }
 
-  async openRam(block: DiscoveredBlock): Promise<number> {
+  async openRam(block: DiscoveredBlock, access: RamAccess = 'read'): Promise<number> {
     const path = toPath(block.backing);
     let fd: number;
     try {
-      fd = await openFile(path, 'r');
+      fd = await openFile(path, access === 'read' ? 'r' : 'r+');
     } catch (cause) {
       throw new HostPrecondition(`Cannot open ${path}, RAM block "${block.blockId}": ${messageOf(cause)}`, {
         cause,

@@ -51,6 +51,7 @@ describe('RAM discovery on QEMU', () => {
       blocks: [
         { blockId: 'ram0', sizeBytes: 64 * MiB, hostPageSizeBytes: 4096, backing: { kind: 'file', path } },
       ],
+      vhostUserDevices: [],
     });
     expect(await vmm.runState()).toBe('stopped');
     await writeFile(path, 'guest bytes', { flag: 'r+' });

@@ -9,7 +9,7 @@ import {
   findDeviceProblem,
   findMemoryProblem,
   findNetworkProblem,
-  findPageSizeProblem,
+  findVhostUserDevices,
 } from './movability.js';
 import { readOpenFiles, type OpenFile } from './open-files.js';
 import type { QmpClient } from './qmp-client.js';
@@ -20,8 +20,10 @@ import { findVmmPid } from './vmm-process.js';
 export async function describeVm(qmp: QmpClient, qmpPath: string): Promise<VmDescription> {
   const memory = await readGuestMemory(qmp);
   refuse(findMemoryProblem(memory, toVersion(qmp.version)));
-  refuse(findDeviceProblem(await readDevices(qmp)));
-  refuse(findNetworkProblem(await readNetworks(qmp)));
+  const devices = await readDevices(qmp);
+  const networks = await readNetworks(qmp);
+  refuse(findDeviceProblem(devices));
+  refuse(findNetworkProblem(networks));
 
   const pid = await findVmmPid(qmp, qmpPath, (candidate) => ownsAll(qmp, memory.backends, candidate));
   const open = pid === null ? null : await readOpenFilesIfAllowed(pid);
@@ -29,11 +31,11 @@ export async function describeVm(qmp: QmpClient, qmpPath: string): Promise<VmDes
   for (const backend of memory.backends) {
     const backing = await findBacking(qmp, backend, pid, open);
     const hostPageSizeBytes = await readHostPageSize(toPath(backing));
-    refuse(findPageSizeProblem(backend.id, hostPageSizeBytes));
     blocks.push({ blockId: backend.id, sizeBytes: backend.sizeBytes, hostPageSizeBytes, backing });
   }
   refuse(findBlockProblem(blocks));
-  return { version: toVersionText(qmp.version), pid, blocks };
+  const vhostUserDevices = findVhostUserDevices(devices, networks);
+  return { version: toVersionText(qmp.version), pid, blocks, vhostUserDevices };
 }
 
 /** Path under which this process can open a block's bytes. */
