@@ -1,5 +1,14 @@
 import { totalmem } from 'node:os';
-import { address, bytes, commonOptions, defineOptions, durationMs, integer, path } from '@umem/daemon';
+import {
+  address,
+  bytes,
+  commonOptions,
+  defineOptions,
+  descriptors,
+  durationMs,
+  integer,
+  path,
+} from '@umem/daemon';
 
 const STATE_DIR = '/run/umem/page-server';
 
@@ -35,6 +44,13 @@ export const options = defineOptions({
     description: 'Background lanes of one umem set, each with a thread of its own',
     schema: integer({ min: 0, max: 64 }),
     default: 8,
+  },
+  laneFds: {
+    flag: 'lane-fds',
+    metavar: 'numbers',
+    description:
+      'Connected sockets, one for each lane, that whoever starts this leaves open under these numbers; a source address fd:N means one of them',
+    schema: descriptors().optional(),
   },
   maxReleased: {
     flag: 'max-released',

@@ -19,8 +19,21 @@ export const events = defineEvents({
     level: 'debug',
     message: 'VMM discarded pages before it was armed: they are not counted as given up by the guest',
   },
-  mappingRemoved: { level: 'warn', message: 'VMM unmapped guest RAM: its pages count as given up' },
-  vmmForked: { level: 'warn', message: 'VMM forked: faults of its child are not served' },
+  mappingRemoved: {
+    level: 'warn',
+    message: 'VMM unmapped guest RAM: pages that no process maps any more count as given up',
+  },
+  mappingMoved: { level: 'info', message: 'VMM moved guest RAM in its address space: followed' },
+  forkFollowed: { level: 'info', message: 'VMM forked: the child shares its RAM and is served too' },
+  forkIgnored: {
+    level: 'warn',
+    message: 'VMM forked: the child has its own copy of the RAM, in which missing pages are zeros',
+  },
+  lanesPaused: {
+    level: 'warn',
+    message: "VMM's memory is changing and takes no pages: lanes are left unread",
+  },
+  lanesResumed: { level: 'info', message: 'Lanes are read again' },
   faultReadingPaused: { level: 'warn', message: 'Too many requests wait: guest faults are left unread' },
   faultReadingResumed: { level: 'info', message: 'Guest faults are read again' },
 

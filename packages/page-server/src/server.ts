@@ -1,8 +1,8 @@
 import { UmemdService } from '@umem/api';
 import type { Daemon } from '@umem/daemon';
-import { native } from '@umem/native';
 import { options } from './config.js';
 import { events } from './events.js';
+import { laneDescriptors } from './receive/lane-descriptors.js';
 import { registerMetrics } from './metrics.js';
 import { findUserfaultfdProblem, UmemSets } from './session/umem-sets.js';
 import { createUmemdService } from './umemd-service.js';
@@ -13,7 +13,9 @@ export const pageServerDaemon: Daemon<typeof options> = {
   description: 'Supplies the missing pages of VMs that arrive on this host',
   options,
   start({ config, log, metrics, stateDir }) {
-    const problem = findUserfaultfdProblem(native.probeUserfaultfd());
+    const laneFds = config.laneFds ?? [];
+    laneDescriptors.adopt(laneFds);
+    const problem = findUserfaultfdProblem();
     if (problem) log.event(events.userfaultfdUnavailable, { problem });
     const sets = new UmemSets({
       stateDir,
@@ -33,7 +35,10 @@ export const pageServerDaemon: Daemon<typeof options> = {
     const implementation = createUmemdService({ sets, maxBackgroundLanes: config.maxBackgroundLanes });
     return Promise.resolve({
       services: [{ definition: UmemdService, implementation }],
-      stop: () => Promise.resolve(sets.stop()),
+      stop: async () => {
+        sets.stop();
+        laneDescriptors.close(laneFds);
+      },
     });
   },
 };

@@ -1,7 +1,8 @@
 import { StateMachine } from '@umem/daemon';
 import { WrongState } from '@umem/errors';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { UMEM_STATES, type UmemStateName } from './umem-state.js';
+import { BEFORE_ARMED, GUEST_MAY_RUN, UMEM_STATES, type UmemStateName } from './umem-state.js';
 
 const NAMES = Object.keys(UMEM_STATES) as UmemStateName[];
 
@@ -25,4 +26,32 @@ test('a set that was armed never becomes unarmed, and only RESIDENT is released'
   expect(reachable).not.toContain('AWAITING_HANDOFF');
   expect(reachable).not.toContain('HANDED_OFF');
   expect(NAMES.filter((state) => UMEM_STATES[state].includes('RELEASED'))).toEqual(['RESIDENT']);
+});
+
+test('however it is driven, the guest runs only once armed, and is let go only when it is resident', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...NAMES), { maxLength: 200 }), (attempts) => {
+      const machine = new StateMachine({
+        subject: 'umem vm1',
+        initial: 'AWAITING_HANDOFF',
+        table: UMEM_STATES,
+      });
+      const passed: UmemStateName[] = ['AWAITING_HANDOFF'];
+      for (const to of attempts) {
+        try {
+          machine.transition(to, 'test');
+          passed.push(to);
+        } catch (error) {
+          expect(error).toBeInstanceOf(WrongState);
+        }
+        expect(machine.current).toBe(passed.at(-1));
+        const wasArmed = passed.includes('ARMED');
+        if (GUEST_MAY_RUN.includes(machine.current)) expect(wasArmed).toBe(true);
+        if (BEFORE_ARMED.includes(machine.current)) expect(wasArmed).toBe(false);
+        if (machine.current === 'RELEASED') expect(passed).toContain('RESIDENT');
+      }
+      const ends = passed.filter((name) => name === 'FAILED' || name === 'RELEASED');
+      expect(ends).toEqual(ends.length === 0 ? [] : [passed.at(-1)]);
+    }),
+  );
 });

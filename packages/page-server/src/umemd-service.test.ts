@@ -27,7 +27,7 @@ function create(
   name: string,
   blocks: RamBlockMessage[] = fixture.blocks,
 ): Promise<unknown> {
-  return call(fixture.client, fixture.client.createUmem, { name, blocks }, PEER);
+  return call(fixture.client, fixture.client.createUmem, { ...fixture.createRequest(name), blocks }, PEER);
 }
 
 describe('CreateUmem', () => {
@@ -60,7 +60,7 @@ describe('CreateUmem', () => {
     await expect(create(fixture, 'a', [])).rejects.toThrow(InvalidArgument);
     await expect(create(fixture, 'a', [{ ...block, sizeBytes: 4097n }])).rejects.toThrow(InvalidArgument);
     await expect(create(fixture, 'a', [block, block])).rejects.toThrow(/twice/);
-    const huge = { blockId: 'ram0', sizeBytes: 4n << 20n, hostPageSizeBytes: 2n << 20n };
+    const huge = { blockId: 'ram0', sizeBytes: 1n << 30n, hostPageSizeBytes: 1n << 30n };
     await expect(create(fixture, 'a', [huge])).rejects.toThrow(HostPrecondition);
   });
 

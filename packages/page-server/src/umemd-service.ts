@@ -1,6 +1,6 @@
 import {
   fromBlockMessages,
-  parseAddress,
+  Placement,
   streaming,
   toServiceError,
   unary,
@@ -10,6 +10,7 @@ import {
   type VmmCommand,
 } from '@umem/api';
 import { InvalidArgument, Overloaded } from '@umem/errors';
+import { laneDescriptors } from './receive/lane-descriptors.js';
 import type { ControlStream } from './session/control-pipe.js';
 import { toUmemMessage } from './session/umem-message.js';
 import type { UmemSets } from './session/umem-sets.js';
@@ -31,12 +32,14 @@ type ServedMethods = Pick<
 /** The handlers of `umem.v1.Umemd`. */
 export function createUmemdService({ sets, maxBackgroundLanes }: UmemdServiceSettings): ServedMethods {
   return {
-    createUmem: unary(({ name, blocks, vmmUserId }) =>
-      toUmemMessage(sets.create(name, fromBlockMessages(blocks), vmmUserId)),
-    ),
-    connectUmem: unary(async ({ name, target }) => {
+    createUmem: unary(({ name, blocks, vmmUserId, placement, postcopyFlags }) => {
+      const placing = { vmmUserId, ...checkPlacement(placement, postcopyFlags) };
+      return toUmemMessage(sets.create(name, fromBlockMessages(blocks), placing));
+    }),
+    connectUmem: unary(async ({ name, target, confirmPlaced }) => {
       const set = sets.get(name);
-      await set.connect(checkTarget(target, maxBackgroundLanes));
+      const isTokenKnown = set.state === 'DETACHED';
+      await set.connect(checkTarget(target, maxBackgroundLanes, isTokenKnown), confirmPlaced);
       return toUmemMessage(set);
     }),
     getUmem: unary(({ name }) => toUmemMessage(sets.get(name))),
@@ -76,14 +79,34 @@ async function* watch(
   for await (const set of sets.get(name).changes.subscribe(interval, signal)) yield toUmemMessage(set);
 }
 
-function checkTarget(target: LaneTarget | undefined, maxBackgroundLanes: number): LaneTarget {
+/** Bits of `postcopy_flags`. */
+const TOUCH = 1;
+
+function checkPlacement(placement: Placement, flags: number): { cache: boolean; touch: boolean } {
+  if (![Placement.UNSPECIFIED, Placement.COPY, Placement.CACHE].includes(placement))
+    throw new InvalidArgument(`placement ${placement} is unknown`);
+  const cache = placement === Placement.CACHE;
+  if ((flags & ~TOUCH) !== 0)
+    throw new InvalidArgument(`postcopy_flags ${flags} has unknown bits: only bit 0 (${TOUCH}) is known`);
+  if ((flags & TOUCH) !== 0 && !cache)
+    throw new InvalidArgument(
+      'postcopy_flags 1 asks for touching requests, which go with placement CACHE only',
+    );
+  return { cache, touch: (flags & TOUCH) !== 0 };
+}
+
+function checkTarget(
+  target: LaneTarget | undefined,
+  maxBackgroundLanes: number,
+  isTokenKnown: boolean,
+): LaneTarget {
   if (!target) throw new InvalidArgument('target is not set');
   if (target.migrationId === '') throw new InvalidArgument('target.migration_id is empty');
-  if (target.token === '') throw new InvalidArgument('target.token is empty');
-  for (const address of [target.demandAddress, ...target.backgroundAddresses]) parseAddress(address);
+  if (target.token === '' && !isTokenKnown) throw new InvalidArgument('target.token is empty');
   if (target.backgroundAddresses.length > maxBackgroundLanes)
     throw new Overloaded(
       `${target.backgroundAddresses.length} background lanes were asked for and --max-background-lanes is ${maxBackgroundLanes}`,
     );
+  laneDescriptors.check(target);
   return target;
 }

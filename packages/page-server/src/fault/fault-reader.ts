@@ -1,4 +1,5 @@
 import { EVENT_FIELDS, EVENT_KIND, type NativeUserfaultfd } from '@umem/native';
+import type { PlacingGate } from '../place/placing-gate.js';
 import { monotonicUs } from './clock.js';
 
 /** Events read at once: more than a VMM has threads. */
@@ -11,8 +12,8 @@ export interface FaultListener {
   discarded(uffd: number, start: bigint, end: bigint): void;
   /** The range was unmapped. */
   unmapped(uffd: number, start: bigint, end: bigint): void;
-  /** The range moved: its host addresses are wrong from now on. */
-  moved(uffd: number, from: bigint, to: bigint): void;
+  /** The range moved: its host addresses are others from now on. */
+  moved(uffd: number, from: bigint, to: bigint, lengthBytes: bigint): void;
   /** The VMM forked; `childUffd` is a descriptor that we now own. */
   forked(uffd: number, childUffd: number): void;
   /** All events that could be read have been told. */
@@ -26,20 +27,23 @@ export class FaultReader {
   readonly #uffd: NativeUserfaultfd;
   readonly #number: number;
   readonly #listener: FaultListener;
+  readonly #gate: PlacingGate;
   #reading = false;
 
-  constructor(uffd: NativeUserfaultfd, number: number, listener: FaultListener) {
+  constructor(uffd: NativeUserfaultfd, number: number, listener: FaultListener, gate: PlacingGate) {
     this.#uffd = uffd;
     this.#number = number;
     this.#listener = listener;
+    this.#gate = gate;
   }
 
   /** Reads events as they come. Idempotent. */
   start(): void {
     if (this.#reading) return;
     this.#reading = true;
-    this.#uffd.startEvents(
+    this.#uffd.watchEvents(
       MAX_EVENTS,
+      () => this.#read(),
       (events, count) => this.#tell(events, count),
       (error) => {
         this.#reading = false;
@@ -58,7 +62,20 @@ export class FaultReader {
   /** Reads what is pending at once, and goes on reading: an unread REMOVE makes every ioctl fail with EAGAIN. */
   drain(): void {
     this.start();
-    this.#uffd.drainEvents();
+    this.#read();
+  }
+
+  /** Nothing is placed by other threads from before an event is read until it is written down. */
+  #read(): void {
+    this.#gate.close();
+    try {
+      this.#uffd.drainEvents();
+    } catch (error) {
+      this.stop();
+      this.#listener.failed(toError(error));
+    } finally {
+      this.#gate.open();
+    }
   }
 
   #tell(events: BigUint64Array, count: number): void {
@@ -78,7 +95,7 @@ export class FaultReader {
           this.#listener.unmapped(uffd, first, second);
           break;
         case EVENT_KIND.remap:
-          this.#listener.moved(uffd, first, second);
+          this.#listener.moved(uffd, first, second, events[i + 3] ?? 0n);
           break;
         case EVENT_KIND.fork:
           this.#listener.forked(uffd, Number(first));
@@ -87,4 +104,8 @@ export class FaultReader {
     }
     this.#listener.turnOver();
   }
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

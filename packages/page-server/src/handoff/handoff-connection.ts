@@ -1,3 +1,4 @@
+import { fstatSync, readlinkSync } from 'node:fs';
 import { InvalidArgument, PermissionDenied } from '@umem/errors';
 import { native, type NativeUnixConnection, type NativeUserfaultfd } from '@umem/native';
 import { MessageReader } from './message-reader.js';
@@ -118,6 +119,8 @@ function takeDescriptors(received: number[]): { uffd: NativeUserfaultfd; ramFd: 
     throw new InvalidArgument(
       `${received.length} descriptors came with the message: one userfaultfd and at most one RAM file are expected`,
     );
+  if (ramFd !== undefined && !isFile(ramFd))
+    throw new InvalidArgument('The second descriptor is not a RAM file');
   let uffd: NativeUserfaultfd;
   try {
     uffd = native.adoptUserfaultfd(uffdNumber);
@@ -126,4 +129,9 @@ function takeDescriptors(received: number[]): { uffd: NativeUserfaultfd; ramFd: 
   }
   received.splice(0);
   return { uffd, ramFd: ramFd ?? null };
+}
+
+/** A file that has a place in a file system, or a memfd: not a socket, a pipe, or another userfaultfd. */
+function isFile(fd: number): boolean {
+  return fstatSync(fd).isFile() && readlinkSync(`/proc/self/fd/${fd}`).startsWith('/');
 }

@@ -68,6 +68,23 @@ describe('a hostile or mistaken handoff is refused, leaks nothing and disturbs n
     'without a userfaultfd': (region) => [[region], []],
     'with another descriptor in its place': (region) => [[region], ['pipe']],
     'with its descriptors in the wrong order': (region) => [[region], ['file:ram0', 'uffd:ram0']],
+    'with two userfaultfds': (region) => [[region], ['uffd:ram0', 'uffd:ram0']],
+    'with a pipe for a RAM file': (region) => [[region], ['uffd:ram0', 'pipe']],
+    'of less memory than the VM has, by a VMM that names no blocks': (region) => [
+      [{ ...region, ram_block: undefined, size: 4096 }],
+      ['uffd:ram0'],
+    ],
+    'of more memory than the VM has, by a VMM that names no blocks': (region) => [
+      [{ ...region, ram_block: undefined, size: 2 * MiB }],
+      ['uffd:ram0'],
+    ],
+    'of regions that overlap in memory': (region) => [
+      [
+        { ...region, size: MiB / 2 },
+        { ...region, size: MiB / 2, offset: MiB / 2 },
+      ],
+      ['uffd:ram0'],
+    ],
     'with too many descriptors': (region) => [[region], ['uffd:ram0', 'file:ram0', 'pipe']],
     'that is not JSON': () => ['[nonsense]', ['uffd:ram0']],
     'that is no array': () => ['{"a":1}', ['uffd:ram0']],
@@ -114,6 +131,31 @@ describe('a hostile or mistaken handoff is refused, leaks nothing and disturbs n
     expect((await fixture.get()).state).toBe(UmemState.HANDED_OFF);
   });
 
+  test('of a VMM that says nothing is closed when its time is over, and others are served meanwhile', async () => {
+    const { fixture, socket } = await start({ ram0: MiB }, { handoffTimeout: '300ms' });
+    const silent = connect(socket).resume();
+    const closed = once(silent, 'close');
+    await fixture.handOver(socket);
+    await closed;
+    expect((await fixture.get()).state).toBe(UmemState.HANDED_OFF);
+  });
+
+  test('of a GiB of JSON is refused at its first 64 KiB', async () => {
+    const { fixture, socket } = await start({ ram0: MiB });
+    const endless = connect(socket);
+    const piece = Buffer.alloc(1 << 16, '[');
+    let sent = 0;
+    // Being cut off is what is expected.
+    endless.on('error', () => {});
+    const closed = new Promise<void>((resolve) => endless.once('close', () => resolve()));
+    for (; sent < 1 << 30 && endless.writable; sent += piece.length)
+      if (!endless.write(piece))
+        await Promise.race([new Promise((resolve) => endless.once('drain', resolve)), closed]);
+    await closed;
+    expect(sent).toBeLessThan(64 << 20);
+    await fixture.handOver(socket);
+  });
+
   test('that never ends is closed when its time is over', async () => {
     const { fixture, socket } = await start({ ram0: MiB }, { handoffTimeout: '100ms' });
     const slow = connect(socket);
@@ -130,7 +172,7 @@ describe('the handoff socket', () => {
     const { client } = fixture;
     const vmmUserId = 12_345;
     const { handoffSocketPath: other } = await new Promise<{ handoffSocketPath: string }>((resolve, reject) =>
-      client.createUmem({ name: 'other', blocks: fixture.blocks, vmmUserId }, (error, umem) =>
+      client.createUmem({ ...fixture.createRequest('other'), vmmUserId }, (error, umem) =>
         error ? reject(error) : resolve(umem),
       ),
     );

@@ -1,5 +1,5 @@
 import { HostPrecondition, InvalidArgument } from '@umem/errors';
-import { TARGET_PAGE_SIZE, type RamBlock } from '@umem/ram';
+import { TARGET_PAGE_SIZE, totalPages, type RamBlock } from '@umem/ram';
 import { z } from 'zod';
 import { RegionMap, type Region } from './region-map.js';
 
@@ -27,7 +27,7 @@ export interface HandoffMessage {
 
 /**
  * Reads one handoff: `uffd` is the number the userfaultfd gets in the set, `known` the regions that
- * were handed over before. Throws InvalidArgument, or HostPrecondition for page sizes that are not served.
+ * were handed over before. Throws InvalidArgument, or HostPrecondition for pages of another size than the block's.
  */
 export function readHandoff(
   message: readonly unknown[],
@@ -50,30 +50,45 @@ export function readHandoff(
     map.add(placed);
     return placed;
   });
-  return { regions, wantsReady: parsed.data.some((region) => region.ram_block !== undefined) };
+  const wantsReady = parsed.data.some((region) => region.ram_block !== undefined);
+  if (!wantsReady) requireAllMemory(regions, blocks);
+  return { regions, wantsReady };
+}
+
+/** A VMM that names no blocks hands all its memory over in one message. */
+function requireAllMemory(regions: readonly Region[], blocks: readonly RamBlock[]): void {
+  const given = regions.reduce((sum, { pageCount }) => sum + pageCount, 0);
+  const wanted = totalPages(blocks);
+  if (given !== wanted)
+    throw new InvalidArgument(
+      `The regions have ${given * TARGET_PAGE_SIZE} bytes and the VM ${wanted * TARGET_PAGE_SIZE}: both must be of one size`,
+    );
 }
 
 function toRegion(region: RegionMessage, blocks: readonly RamBlock[], uffd: number): Region {
-  const pageSize = region.page_size ?? region.page_size_kib ?? TARGET_PAGE_SIZE;
-  if (pageSize !== TARGET_PAGE_SIZE)
-    throw new HostPrecondition(
-      `A region has pages of ${pageSize} bytes and only ${TARGET_PAGE_SIZE} are served: back the RAM with normal pages`,
-    );
-  for (const field of ['base_host_virt_addr', 'size', 'offset'] as const)
-    if (region[field] % TARGET_PAGE_SIZE !== 0)
-      throw new InvalidArgument(`${field} ${region[field]} is not a multiple of ${TARGET_PAGE_SIZE}`);
   const { block, offset } =
     region.ram_block === undefined ? byPosition(region, blocks) : byName(region, region.ram_block, blocks);
-  if (offset + region.size > block.sizeBytes)
+  const { blockId, sizeBytes } = block;
+  const hostPageSize = Math.max(TARGET_PAGE_SIZE, block.hostPageSizeBytes);
+  const pageSize = region.page_size ?? region.page_size_kib ?? hostPageSize;
+  if (pageSize !== hostPageSize)
+    throw new HostPrecondition(
+      `A region of block "${blockId}" has pages of ${pageSize} bytes and the block was created with pages of ${hostPageSize}: back the RAM with those`,
+    );
+  for (const field of ['base_host_virt_addr', 'size', 'offset'] as const)
+    if (region[field] % hostPageSize !== 0)
+      throw new InvalidArgument(`${field} ${region[field]} is not a multiple of ${hostPageSize}`);
+  if (offset + region.size > sizeBytes)
     throw new InvalidArgument(
-      `A region of ${region.size} bytes at offset ${offset} ends past block "${block.blockId}", which has ${block.sizeBytes} bytes`,
+      `A region of ${region.size} bytes at offset ${offset} ends past block "${blockId}", which has ${sizeBytes} bytes`,
     );
   return {
-    blockId: block.blockId,
+    blockId,
     pgoff: offset / TARGET_PAGE_SIZE,
     pageCount: region.size / TARGET_PAGE_SIZE,
     hostAddress: BigInt(region.base_host_virt_addr),
     uffd,
+    hostPageSize,
   };
 }
 

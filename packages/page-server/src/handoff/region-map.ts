@@ -1,32 +1,42 @@
 import { TARGET_PAGE_SIZE, type PageRange } from '@umem/ram';
 
-/** A part of a RAM block in the VMM's address space; plain data, can be posted to a worker. */
+/** A part of a RAM block in a process's address space; plain data, can be posted to a worker. */
 export interface Region {
   readonly blockId: string;
   /** First page of the part, in target pages. */
   readonly pgoff: number;
   readonly pageCount: number;
-  /** Where that page is in the VMM. */
+  /** Where that page is in the process. */
   readonly hostAddress: bigint;
-  /** Which of the set's userfaultfds it is registered with. */
+  /** Which userfaultfd it is registered with, as a number in the set. */
   readonly uffd: number;
+  /** Bytes of the pages that back it. */
+  readonly hostPageSize: number;
 }
 
 /** A run of pages that lie side by side in one region. */
 export interface Placement extends PageRange {
   readonly uffd: number;
   readonly hostAddress: bigint;
+  readonly hostPageSize: number;
 }
 
-const PAGE = BigInt(TARGET_PAGE_SIZE);
+/** Where pages are, and which are nowhere. */
+export interface Placements {
+  readonly placements: readonly Placement[];
+  readonly unmapped: readonly PageRange[];
+}
 
-/** Host address ↔ (block, pgoff), for all regions of one VMM. */
+/** Host address ↔ (block, pgoff), for regions of one address space. */
 export class RegionMap {
+  readonly #page: bigint;
   /** Ascending by pgoff. */
   readonly #byBlock = new Map<string, Region[]>();
-  readonly #all: Region[] = [];
+  #all: Region[] = [];
 
-  constructor(regions: readonly Region[] = []) {
+  /** `targetPageSize`: bytes of the pages that pgoffs count. */
+  constructor(regions: readonly Region[] = [], targetPageSize: number = TARGET_PAGE_SIZE) {
+    this.#page = BigInt(targetPageSize);
     for (const region of regions) this.add(region);
   }
 
@@ -36,9 +46,9 @@ export class RegionMap {
 
   /** What `region` overlaps with, in memory or in its block, as a clause; null when nothing. */
   findOverlap(region: Region): string | null {
-    const end = endAddress(region);
+    const end = this.#endAddress(region);
     for (const other of this.#all) {
-      if (region.hostAddress < endAddress(other) && other.hostAddress < end)
+      if (region.hostAddress < this.#endAddress(other) && other.hostAddress < end)
         return `host addresses 0x${region.hostAddress.toString(16)}-0x${end.toString(16)} overlap a region of block "${other.blockId}"`;
       const sameBlock = other.blockId === region.blockId;
       if (
@@ -62,57 +72,93 @@ export class RegionMap {
     this.#byBlock.set(region.blockId, ofBlock);
   }
 
-  /** Pages of a block that have a host address. */
-  coveredPages(blockId: string): number {
-    return (this.#byBlock.get(blockId) ?? []).reduce((sum, region) => sum + region.pageCount, 0);
+  /** Takes host addresses [start, end) of a userfaultfd out; answers with the regions that were there. */
+  cut(uffd: number, start: bigint, end: bigint): Region[] {
+    const taken: Region[] = [];
+    const kept: Region[] = [];
+    for (const region of this.#all) {
+      const inside = region.uffd === uffd ? this.#overlap(region, start, end) : null;
+      if (!inside) {
+        kept.push(region);
+        continue;
+      }
+      taken.push(this.#part(region, inside.pgoff, inside.pageCount));
+      const after = inside.pgoff + inside.pageCount;
+      const before = inside.pgoff - region.pgoff;
+      if (before > 0) kept.push(this.#part(region, region.pgoff, before));
+      if (after < region.pgoff + region.pageCount)
+        kept.push(this.#part(region, after, region.pgoff + region.pageCount - after));
+    }
+    this.#all = [];
+    this.#byBlock.clear();
+    for (const region of kept) this.add(region);
+    return taken;
   }
 
   /** The page at a host address that a userfaultfd reported; null when it is no page of ours. */
   toPage(uffd: number, address: bigint): { blockId: string; pgoff: number } | null {
     for (const region of this.#all) {
-      if (region.uffd !== uffd || address < region.hostAddress || address >= endAddress(region)) continue;
-      return { blockId: region.blockId, pgoff: region.pgoff + Number((address - region.hostAddress) / PAGE) };
+      if (region.uffd !== uffd || address < region.hostAddress || address >= this.#endAddress(region))
+        continue;
+      return {
+        blockId: region.blockId,
+        pgoff: region.pgoff + Number((address - region.hostAddress) / this.#page),
+      };
     }
     return null;
   }
 
-  /** The pages in host addresses [start, end) that a userfaultfd reported; parts of other mappings are left out. */
+  /** The whole pages in host addresses [start, end) that a userfaultfd reported; other mappings are left out. */
   toRanges(uffd: number, start: bigint, end: bigint): { blockId: string; range: PageRange }[] {
     const found: { blockId: string; range: PageRange }[] = [];
     for (const region of this.#all) {
-      if (region.uffd !== uffd) continue;
-      const from = start > region.hostAddress ? start : region.hostAddress;
-      const to = end < endAddress(region) ? end : endAddress(region);
-      if (from >= to) continue;
-      const first = Number((from - region.hostAddress) / PAGE);
-      const last = Number((to - region.hostAddress + PAGE - 1n) / PAGE);
-      found.push({
-        blockId: region.blockId,
-        range: { pgoff: region.pgoff + first, pageCount: last - first },
-      });
+      const range = region.uffd === uffd ? this.#overlap(region, start, end) : null;
+      if (range) found.push({ blockId: region.blockId, range });
     }
     return found;
   }
 
-  /** Where the pages of a range are. Throws RangeError for a page without a host address. */
-  placements(blockId: string, { pgoff, pageCount }: PageRange): Placement[] {
+  /** Where the pages of a range are. */
+  placements(blockId: string, { pgoff, pageCount }: PageRange): Placements {
     const placements: Placement[] = [];
+    const unmapped: PageRange[] = [];
     const end = pgoff + pageCount;
     let at = pgoff;
     for (const region of this.#byBlock.get(blockId) ?? []) {
-      if (at >= end || at < region.pgoff) break;
       const regionEnd = region.pgoff + region.pageCount;
+      if (at >= end || region.pgoff >= end) break;
       if (at >= regionEnd) continue;
+      if (at < region.pgoff) {
+        unmapped.push({ pgoff: at, pageCount: region.pgoff - at });
+        at = region.pgoff;
+      }
       const to = Math.min(end, regionEnd);
-      const hostAddress = region.hostAddress + BigInt(at - region.pgoff) * PAGE;
-      placements.push({ uffd: region.uffd, hostAddress, pgoff: at, pageCount: to - at });
+      const { uffd, hostPageSize } = region;
+      const hostAddress = region.hostAddress + BigInt(at - region.pgoff) * this.#page;
+      placements.push({ uffd, hostPageSize, hostAddress, pgoff: at, pageCount: to - at });
       at = to;
     }
-    if (at < end) throw new RangeError(`Page ${at} of block "${blockId}" has no host address`);
-    return placements;
+    if (at < end) unmapped.push({ pgoff: at, pageCount: end - at });
+    return { placements, unmapped };
   }
-}
 
-function endAddress(region: Region): bigint {
-  return region.hostAddress + BigInt(region.pageCount) * PAGE;
+  /** The whole pages of a region in [start, end); null when there is none. */
+  #overlap(region: Region, start: bigint, end: bigint): PageRange | null {
+    const regionEnd = this.#endAddress(region);
+    const from = start > region.hostAddress ? start : region.hostAddress;
+    const to = end < regionEnd ? end : regionEnd;
+    if (from >= to) return null;
+    const first = Number((from - region.hostAddress + this.#page - 1n) / this.#page);
+    const last = Number((to - region.hostAddress) / this.#page);
+    return first < last ? { pgoff: region.pgoff + first, pageCount: last - first } : null;
+  }
+
+  #part(region: Region, pgoff: number, pageCount: number): Region {
+    const hostAddress = region.hostAddress + BigInt(pgoff - region.pgoff) * this.#page;
+    return { ...region, pgoff, pageCount, hostAddress };
+  }
+
+  #endAddress(region: Region): bigint {
+    return region.hostAddress + BigInt(region.pageCount) * this.#page;
+  }
 }

@@ -4,6 +4,8 @@ export const COUNTERS = [
   'backgroundPages',
   'fillPages',
   'duplicatePages',
+  /** Arrived when there was no room to keep them until their host page is whole; asked for again. */
+  'droppedPages',
   'removedPages',
   'settledPages',
   'wireBytes',

@@ -1,6 +1,6 @@
-import type { PageRange } from '@umem/ram';
-import type { PendingPlacement } from './batch-placer.js';
-import { skipPages } from './place-pages.js';
+import { TARGET_PAGE_SIZE, type PageRange } from '@umem/ram';
+import type { PendingPages } from './pending.js';
+import { skipBytes } from './place-pages.js';
 import type { UmemBlock } from './umem-memory.js';
 
 /**
@@ -9,9 +9,9 @@ import type { UmemBlock } from './umem-memory.js';
  */
 export function splitRemoved(
   block: UmemBlock,
-  pending: PendingPlacement,
-): { kept: PendingPlacement[]; removed: PageRange[] } {
-  const kept: PendingPlacement[] = [];
+  pending: PendingPages,
+): { kept: PendingPages[]; removed: PageRange[] } {
+  const kept: PendingPages[] = [];
   const removed: PageRange[] = [];
   const { pgoff: first, pageCount } = pending.range;
   const end = first + pageCount;
@@ -20,8 +20,9 @@ export function splitRemoved(
     let to = at + 1;
     while (to < end && block.removed.has(to) === isRemoved) to++;
     const range = { pgoff: at, pageCount: to - at };
+    const content = skipBytes(pending.content, (at - first) * TARGET_PAGE_SIZE);
     if (isRemoved) removed.push(range);
-    else kept.push({ ...pending, range, content: skipPages(pending.content, at - first) });
+    else kept.push({ ...pending, range, content });
     at = to;
   }
   return { kept, removed };

@@ -1,14 +1,20 @@
-import type { PendingPlacement } from './batch-placer.js';
+import type { PendingPlacement } from './pending.js';
 
 /** Turns of the event loop in which a try follows at once; then it waits a little. */
 const EAGER_TURNS = 16;
 const PATIENT_DELAY_MS = 1;
+
+/** Placements above which no more should come, and below which they may again. */
+const CROWDED = 256;
+const ROOMY = 32;
 
 export interface RetrySettings {
   /** Reads pending events, for it is an unread one that makes ioctls fail with EAGAIN. */
   drainEvents(): void;
   /** Tries a placement again; it comes back by `add` when it fails again. */
   settle(pending: PendingPlacement): void;
+  /** Nothing more should come (true) until told otherwise (false). */
+  crowded(isCrowded: boolean): void;
 }
 
 /**
@@ -21,6 +27,8 @@ export class RetrySet {
   #turns = 0;
   #scheduled = false;
   #closed = false;
+  #crowded = false;
+  #running = false;
 
   constructor(settings: RetrySettings) {
     this.#settings = settings;
@@ -32,6 +40,7 @@ export class RetrySet {
 
   add(pending: PendingPlacement): void {
     this.#pending.push(pending);
+    if (!this.#running) this.#look();
     this.#schedule();
   }
 
@@ -55,8 +64,18 @@ export class RetrySet {
     this.#settings.drainEvents();
     const tries = this.#pending;
     this.#pending = [];
+    this.#running = true;
     for (const pending of tries) this.#settings.settle(pending);
+    this.#running = false;
     if (this.#pending.length < tries.length) this.#turns = 0;
     if (this.#pending.length > 0) this.#schedule();
+    this.#look();
+  }
+
+  #look(): void {
+    const crowded = this.#pending.length > (this.#crowded ? ROOMY : CROWDED);
+    if (crowded === this.#crowded) return;
+    this.#crowded = crowded;
+    this.#settings.crowded(crowded);
   }
 }

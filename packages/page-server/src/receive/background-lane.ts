@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { Internal } from '@umem/errors';
-import type { Region } from '../handoff/region-map.js';
 import type { PlacementListener } from '../place/batch-placer.js';
 import type { UmemMemory } from '../place/umem-memory.js';
+import type { DuplicatedTarget } from '../session/guest-memory.js';
 import type { BackgroundWorkerData, FromWorker, ToWorker } from './background-messages.js';
 import type { LaneLoss } from './lane-loss.js';
 import type { LaneSettings } from './lane.js';
@@ -18,7 +18,7 @@ export interface BackgroundLaneListener {
 }
 
 /** Told what a worker's placing brought about; `answered` with the time on our clock. */
-export interface WorkerPlacementListener extends Omit<PlacementListener, 'answered'> {
+export interface WorkerPlacementListener extends Omit<PlacementListener, 'answered' | 'placed'> {
   answered(blockId: string, range: { pgoff: number; pageCount: number }, atUs: number): void;
 }
 
@@ -46,20 +46,25 @@ export class BackgroundLane {
   }
 
   /** Opens a lane in the thread; one that was open is forgotten. */
-  open(settings: LaneSettings, listener: BackgroundLaneListener): void {
+  open(settings: LaneSettings, confirmPlaced: boolean, listener: BackgroundLaneListener): void {
     this.#lane++;
     this.#listener = listener;
-    this.#post({ kind: 'open', lane: this.#lane, settings });
+    this.#post({ kind: 'open', lane: this.#lane, settings, confirmPlaced });
   }
 
-  /** Tells the thread where the memory is; once, before the first `read`. The thread owns `uffds`. */
-  giveMemory(regions: readonly Region[], uffds: readonly number[]): void {
-    this.#post({ kind: 'memory', regions, uffds });
+  /** Tells the thread where the memory is: before the first `read`, and when it changes. The thread owns the descriptors. */
+  giveMemory(target: DuplicatedTarget): void {
+    this.#post({ kind: 'memory', target });
   }
 
   /** Lets pages flow. */
   read(): void {
     this.#post({ kind: 'read', lane: this.#lane });
+  }
+
+  /** Leaves pages unread (true) or reads them again. */
+  pause(paused: boolean): void {
+    this.#post({ kind: 'pause', lane: this.#lane, paused });
   }
 
   /** Asks for pages of one block; resolves when the lane takes more. */
@@ -100,7 +105,9 @@ export class BackgroundLane {
       case 'complete':
         return this.#placement.complete();
       case 'gone':
-        return this.#placement.gone();
+        return this.#placement.gone(message.pending);
+      case 'dropped':
+        return this.#placement.dropped();
       case 'broken':
         return this.#placement.broken(new Internal(message.message));
       case 'accepted':

@@ -1,7 +1,7 @@
 import type { PageRange } from '@umem/ram';
-import type { Region } from '../handoff/region-map.js';
-import type { PendingPlacement } from '../place/batch-placer.js';
+import type { PendingPlacement } from '../place/pending.js';
 import type { SharedMemory } from '../place/umem-memory.js';
+import type { DuplicatedTarget } from '../session/guest-memory.js';
 import type { LaneLoss } from './lane-loss.js';
 import type { LaneSettings } from './lane.js';
 
@@ -13,11 +13,18 @@ export interface BackgroundWorkerData {
 /** Main event loop to worker. `lane` numbers the lanes of one worker: answers about older ones are stale. */
 export type ToWorker =
   /** Opens a lane and sends INIT. */
-  | { readonly kind: 'open'; readonly lane: number; readonly settings: LaneSettings }
-  /** Where the memory is; the descriptors are duplicates that the worker owns. Sent once. */
-  | { readonly kind: 'memory'; readonly regions: readonly Region[]; readonly uffds: readonly number[] }
+  | {
+      readonly kind: 'open';
+      readonly lane: number;
+      readonly settings: LaneSettings;
+      readonly confirmPlaced: boolean;
+    }
+  /** Where the memory is; the descriptors are duplicates that the worker owns. Sent again when it changes. */
+  | { readonly kind: 'memory'; readonly target: DuplicatedTarget }
   /** Lets pages flow on the lane. After `memory`. */
   | { readonly kind: 'read'; readonly lane: number }
+  /** Leaves pages unread, where gRPC holds the source back, or reads them again. */
+  | { readonly kind: 'pause'; readonly lane: number; readonly paused: boolean }
   /** Asks for pages at background priority. */
   | {
       readonly kind: 'request';
@@ -41,6 +48,8 @@ export type FromWorker =
   | { readonly kind: 'requestSent'; readonly lane: number }
   | { readonly kind: 'answered'; readonly blockId: string; readonly range: PageRange; readonly atUs: number }
   | { readonly kind: 'retry'; readonly pending: PendingPlacement }
+  /** Cannot be placed from here; the main event loop knows whether anybody misses it. */
+  | { readonly kind: 'gone'; readonly pending: PendingPlacement }
+  | { readonly kind: 'dropped' }
   | { readonly kind: 'complete' }
-  | { readonly kind: 'gone' }
   | { readonly kind: 'broken'; readonly message: string };

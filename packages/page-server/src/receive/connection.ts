@@ -12,6 +12,7 @@ import type { BatchPlacer } from '../place/batch-placer.js';
 import type { UmemMemory } from '../place/umem-memory.js';
 import type { RequestLane } from '../request/demand-sender.js';
 import type { BackgroundLane, BackgroundLaneListener } from './background-lane.js';
+import { laneDescriptors } from './lane-descriptors.js';
 import { toBadBatch, type LaneLoss } from './lane-loss.js';
 import { Lane, type LaneSettings } from './lane.js';
 import { ReplyReceiver } from './reply-receiver.js';
@@ -34,6 +35,8 @@ export interface ConnectionSettings {
   readonly backgroundLanes: readonly BackgroundLane[];
   /** Places what comes over the demand lane. */
   readonly placer: BatchPlacer;
+  /** Background lanes confirm what they have placed. */
+  readonly confirmPlaced: boolean;
 }
 
 export interface ConnectionListener {
@@ -61,6 +64,9 @@ export class Connection {
   #refuse: (error: LaneLost) => void = () => {};
   #isOver = false;
   #isAccepted = false;
+  #isDemandAccepted = false;
+  /** What became of a background lane before the source had answered on the demand lane. */
+  #earlyLoss: LaneLoss | null = null;
   /** Lanes that are not accepted, and lanes without EOS. */
   #unaccepted: number;
   #openStreams: number;
@@ -79,17 +85,21 @@ export class Connection {
     });
     const events: BackgroundLaneListener = {
       accepted: () => this.#oneAccepted(),
-      lost: (loss) => this.#lost(loss),
+      lost: (loss) => this.#backgroundLost(loss),
       endOfStream: () => this.#endOfStream(),
     };
     const init = this.#init();
-    const demandInit = { ...init, laneKind: LaneKind.DEMAND };
-    this.#demand = new Lane(this.#lane(DEMAND, target.demandAddress, demandInit), DEMAND_CHANNEL, events);
+    // All before the first one connects: an address that is refused opens no lane.
+    const demand = this.#lane(DEMAND, target.demandAddress, { ...init, laneKind: LaneKind.DEMAND });
     const backgroundInit = { ...init, laneKind: LaneKind.BACKGROUND };
-    backgroundLanes.forEach((lane, i) => {
-      const address = target.backgroundAddresses[i] ?? '';
-      lane.open(this.#lane(`background lane ${i}`, address, backgroundInit), events);
+    const background = backgroundLanes.map((_, i) =>
+      this.#lane(`background lane ${i}`, target.backgroundAddresses[i] ?? '', backgroundInit),
+    );
+    this.#demand = new Lane(demand, DEMAND_CHANNEL, {
+      accepted: () => this.#demandAccepted(),
+      lost: (loss) => this.#lost(loss),
     });
+    background.forEach((lane, i) => backgroundLanes[i]?.open(lane, settings.confirmPlaced, events));
   }
 
   /** For what faults ask for. */
@@ -100,12 +110,19 @@ export class Connection {
   /** Lets pages flow on every lane; the workers must know the memory. */
   read(): void {
     const { memory, placer, backgroundLanes } = this.#settings;
-    const receiver = new ReplyReceiver(memory, placer, 'demandPages', {
+    const receiver = new ReplyReceiver(memory, () => placer, 'demandPages', {
       endOfStream: () => this.#endOfStream(),
       badReply: (error) => this.#lost(toBadBatch(DEMAND, error)),
     });
     this.#demand.read((reply) => receiver.receive(reply));
     for (const lane of backgroundLanes) lane.read();
+  }
+
+  /** Leaves pages unread on every lane (true) or reads them again. After `read`. */
+  pause(paused: boolean): void {
+    if (this.#isOver) return;
+    this.#demand.pause(paused);
+    for (const lane of this.#settings.backgroundLanes) lane.pause(paused);
   }
 
   /**
@@ -152,6 +169,21 @@ export class Connection {
     this.#accept();
   }
 
+  #demandAccepted(): void {
+    this.#isDemandAccepted = true;
+    if (this.#earlyLoss) this.#lost(this.#earlyLoss);
+    else this.#oneAccepted();
+  }
+
+  /**
+   * Whether the source still has the migration is for the demand lane to hear: an agent that was started
+   * anew serves background lanes elsewhere, and that they are refused must not hide what it says.
+   */
+  #backgroundLost(loss: LaneLoss): void {
+    if (this.#isDemandAccepted) this.#lost(loss);
+    else this.#earlyLoss ??= loss;
+  }
+
   #lost(loss: LaneLoss, tell = true): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -168,22 +200,22 @@ export class Connection {
 
   #init(): Omit<Init, 'laneKind'> {
     const { target, memory, generation } = this.#settings;
-    const received = [...memory.blocks.values()].map(({ blockId, received: pages }) => ({
-      blockId,
-      bits: pages.toBytes(),
-    }));
+    // What has arrived so far, also what waits for its host page to become whole: nothing, the first time.
+    const received = [...memory.blocks.values()]
+      .filter(({ received: pages, pageCount }) => pages.hasAny({ pgoff: 0, pageCount }))
+      .map(({ blockId, received: pages }) => ({ blockId, bits: pages.toBytes() }));
     return {
       migrationId: target.migrationId,
       targetPageSizeBytes: TARGET_PAGE_SIZE,
       blocks: toBlockMessages(memory.shared.blocks),
-      // What has arrived so far: nothing, the first time.
-      received: memory.remainingPages() === memory.totalPages ? [] : received,
+      received,
       generation: BigInt(generation),
     };
   }
 
   #lane(lane: string, address: string, init: Init): LaneSettings {
     const { target, timeoutMs } = this.#settings;
-    return { lane, address, token: target.token, init, timeoutMs };
+    const socketFd = laneDescriptors.take(address);
+    return { lane, address, socketFd, token: target.token, init, timeoutMs };
   }
 }

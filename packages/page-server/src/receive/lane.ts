@@ -1,10 +1,13 @@
 import { credentials, Metadata, type ChannelOptions } from '@grpc/grpc-js';
 import {
+  connectOver,
   LaneClient,
+  openSocket,
   TOKEN_KEY,
   type IncomingReply,
   type Init,
   type LaneStream,
+  type SocketTarget,
   type UmemRequest,
 } from '@umem/api';
 import { DeadlineExceeded } from '@umem/errors';
@@ -14,8 +17,10 @@ import { toLoss, type LaneLoss } from './lane-loss.js';
 export interface LaneSettings {
   /** For messages: "demand lane". */
   readonly lane: string;
-  /** host:port or unix:PATH of `PageSource`. */
+  /** host:port, unix:PATH or fd:N of `PageSource`. */
   readonly address: string;
+  /** The connected socket to use, which the lane owns; null: connect to `address`. */
+  readonly socketFd: number | null;
   readonly token: string;
   readonly init: Init;
   /** Milliseconds within which the source must accept. */
@@ -32,6 +37,7 @@ export interface LaneListener {
 /** One `Serve` stream on an HTTP/2 connection of its own. Any thread. */
 export class Lane {
   readonly #client: LaneClient;
+  readonly #socket: SocketTarget | null;
   readonly #stream: LaneStream;
   readonly #acceptTimer: NodeJS.Timeout;
   #over = false;
@@ -42,8 +48,10 @@ export class Lane {
 
   /** Connects and sends INIT at once; what comes of it is told to `listener`, never before this returns. */
   constructor(settings: LaneSettings, channel: ChannelOptions, listener: LaneListener) {
-    const { lane, address, token, init, timeoutMs } = settings;
-    this.#client = new LaneClient(address, credentials.createInsecure(), channel);
+    const { lane, address, socketFd, token, init, timeoutMs } = settings;
+    this.#socket = socketFd === null ? null : connectOver(() => openSocket(socketFd), address);
+    const to = this.#socket ?? { address, credentials: credentials.createInsecure() };
+    this.#client = new LaneClient(to.address, to.credentials, channel);
     const metadata = new Metadata();
     metadata.set(TOKEN_KEY, token);
     this.#stream = this.#client.serve(metadata);
@@ -69,8 +77,11 @@ export class Lane {
     this.#stream.once('status', () => {
       lose(null);
       this.#client.close();
+      this.#socket?.close();
       this.#ended();
     });
+    // Until the first read grpc-js holds nobody back: it would queue all that the source sends.
+    this.#stream.read(0);
     this.#stream.write({ command: { $case: 'init', value: init } });
     // grpc-js holds a source back only once a read has begun: without this, what is pushed before
     // `read` is called would pile up without bound. It fills the stream's buffer (16 replies) and stops.
@@ -82,6 +93,12 @@ export class Lane {
     this.#stream.on('data', (reply: IncomingReply) => {
       if (!this.#over) onReply(reply);
     });
+  }
+
+  /** Leaves replies unread (true), where gRPC holds the source back, or reads them again. */
+  pause(paused: boolean): void {
+    if (paused) this.#stream.pause();
+    else this.#stream.resume();
   }
 
   /** Sends a request; false when the stream would rather take the next one after `onDrain`. */

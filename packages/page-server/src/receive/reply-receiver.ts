@@ -1,6 +1,7 @@
 import type { IncomingReply } from '@umem/api';
 import { InvalidArgument } from '@umem/errors';
-import type { ArrivalCounter, BatchPlacer } from '../place/batch-placer.js';
+import type { BatchPlacer } from '../place/batch-placer.js';
+import type { ArrivalCounter } from '../place/pending.js';
 import type { UmemMemory } from '../place/umem-memory.js';
 import { checkBatch, type CheckedBatch } from './batch-check.js';
 
@@ -17,11 +18,16 @@ export interface ReplyListener {
  */
 export class ReplyReceiver {
   readonly #memory: UmemMemory;
-  readonly #placer: BatchPlacer;
+  readonly #placer: () => BatchPlacer;
   readonly #countAs: ArrivalCounter;
   readonly #listener: ReplyListener;
 
-  constructor(memory: UmemMemory, placer: BatchPlacer, countAs: ArrivalCounter, listener: ReplyListener) {
+  constructor(
+    memory: UmemMemory,
+    placer: () => BatchPlacer,
+    countAs: ArrivalCounter,
+    listener: ReplyListener,
+  ) {
     this.#memory = memory;
     this.#placer = placer;
     this.#countAs = countAs;
@@ -37,7 +43,7 @@ export class ReplyReceiver {
       return this.#listener.badReply(error);
     }
     if (batch === 'eos') this.#listener.endOfStream();
-    else this.#placer.place(batch, this.#countAs);
+    else this.#placer().place(batch, this.#countAs);
   }
 }
 

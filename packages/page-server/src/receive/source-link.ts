@@ -1,16 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import type { LaneTarget } from '@umem/api';
-import { HostPrecondition, PeerUnavailable, WrongState } from '@umem/errors';
+import { HostPrecondition, InvalidArgument, PeerUnavailable, WrongState } from '@umem/errors';
 import type { BatchPlacer } from '../place/batch-placer.js';
 import type { UmemMemory } from '../place/umem-memory.js';
 import type { RequestLane } from '../request/demand-sender.js';
 import { BackgroundLane, type WorkerPlacementListener } from './background-lane.js';
 import { backoffMs } from './backoff.js';
 import { Connection, LaneLost } from './connection.js';
+import { descriptorsOf, nameDescriptors } from './lane-descriptors.js';
 import { isRefusal, type LaneLoss } from './lane-loss.js';
 import { missingPages } from './missing-pages.js';
-import type { Region } from '../handoff/region-map.js';
+import type { DuplicatedTarget } from '../session/guest-memory.js';
+
+/** Milliseconds after which dropped pages are asked for again: those that are on their way come first. */
+const ASK_AGAIN_MS = 100;
 
 export interface SourceLinkSettings {
   /** What has the link, for messages: "umem vm1". */
@@ -49,7 +53,15 @@ export class SourceLink {
   #workers: BackgroundLane[] = [];
   #connection: Connection | null = null;
   #connecting = false;
-  #armed = false;
+  /** Its lanes were lost and cannot be connected again: only another target helps. */
+  #stranded = false;
+  /** Set when pages may flow. */
+  #duplicateTarget: (() => DuplicatedTarget) | null = null;
+  #paused = false;
+  /** The connection on which every lane has said EOS. */
+  #endOfStream: Connection | null = null;
+  #asksAgain: NodeJS.Timeout | null = null;
+  #confirmPlaced = false;
   #generation = 0;
   /** Tries and refusals since pages last arrived. */
   #attempts = 0;
@@ -66,6 +78,15 @@ export class SourceLink {
     return this.#connection !== null;
   }
 
+  /** Lanes were lost, nothing is tried any more, and `connect` with another target goes on with it. */
+  get isStranded(): boolean {
+    return this.#stranded && !this.#closed.signal.aborted;
+  }
+
+  get #isArmed(): boolean {
+    return this.#duplicateTarget !== null;
+  }
+
   /** Times that lanes were lost and connected again. */
   get recoveries(): number {
     return this.#recoveries;
@@ -77,11 +98,13 @@ export class SourceLink {
   }
 
   /**
-   * Connects for the first time; resolves when every lane is accepted. Throws WrongState when it is
-   * connected, HostPrecondition with the source's words when it refuses, PeerUnavailable when it cannot
-   * be reached; after those two it may be called again.
+   * Connects for the first time, or to another target when it is stranded; resolves when every lane is
+   * accepted. Throws WrongState when it is connected, InvalidArgument for a target of another migration,
+   * HostPrecondition with the source's words when it refuses, PeerUnavailable when it cannot be reached;
+   * after those two it may be called again.
    */
-  async connect(target: LaneTarget): Promise<void> {
+  async connect(asked: LaneTarget, confirmPlaced: boolean): Promise<void> {
+    const target = { ...asked, token: asked.token === '' ? (this.#target?.token ?? '') : asked.token };
     if (this.#connecting || this.#connection)
       throw new WrongState(
         this.#settings.subject,
@@ -89,13 +112,18 @@ export class SourceLink {
         ['not connected'],
         'lanes are connected once',
       );
+    if (this.#target && target.migrationId !== this.#target.migrationId)
+      throw new InvalidArgument(
+        `target.migration_id is ${target.migrationId} and ${this.#settings.subject} is filled by ${this.#target.migrationId}`,
+      );
     this.#connecting = true;
+    this.#confirmPlaced = confirmPlaced;
     try {
       this.#prepareWorkers(target.backgroundAddresses.length);
-      this.#target = target;
       this.#connection = await this.#open(target);
+      this.#target = target;
+      if (this.#stranded) this.#rescued(this.#connection);
     } catch (error) {
-      this.#target = null;
       throw error instanceof LaneLost ? toConnectError(error.loss, target) : error;
     } finally {
       this.#connecting = false;
@@ -103,10 +131,33 @@ export class SourceLink {
   }
 
   /** Memory is known and faults are answered: pages flow from now on, also after a reconnect. */
-  arm(regions: readonly Region[], duplicateUffds: () => number[]): void {
-    this.#armed = true;
-    for (const worker of this.#workers) worker.giveMemory(regions, duplicateUffds());
+  arm(duplicateTarget: () => DuplicatedTarget): void {
+    this.#duplicateTarget = duplicateTarget;
+    this.giveMemory(duplicateTarget);
     if (this.#connection) this.#flow(this.#connection);
+  }
+
+  /** Tells the threads, once they place, where the memory is now. */
+  giveMemory(duplicateTarget: () => DuplicatedTarget): void {
+    if (this.#isArmed) for (const worker of this.#workers) worker.giveMemory(duplicateTarget());
+  }
+
+  /** Leaves pages unread on all lanes (true) or reads them again. */
+  pause(paused: boolean): void {
+    this.#paused = paused;
+    if (this.#isArmed) this.#connection?.pause(paused);
+  }
+
+  /**
+   * Pages were dropped: asks for what is missing, now when the source has nothing more to send, else after
+   * end of stream.
+   */
+  pagesDropped(): void {
+    if (!this.#connection || this.#endOfStream !== this.#connection || this.#asksAgain) return;
+    this.#asksAgain = setTimeout(() => {
+      this.#asksAgain = null;
+      if (this.#connection) this.#guard(this.#askForMissing(this.#connection));
+    }, ASK_AGAIN_MS);
   }
 
   /** Every page has arrived: lanes that are lost from now on stay lost. */
@@ -125,6 +176,8 @@ export class SourceLink {
   /** Ends lanes and threads. Idempotent. */
   close(): void {
     this.stopRecovering();
+    if (this.#asksAgain) clearTimeout(this.#asksAgain);
+    this.#asksAgain = null;
     this.#connection?.cancel();
     this.#connection = null;
     for (const worker of this.#workers.splice(0)) worker.exit();
@@ -141,10 +194,21 @@ export class SourceLink {
     const { memory, placer, connectTimeoutMs: timeoutMs } = this.#settings;
     const generation = ++this.#generation;
     const connection = new Connection(
-      { target, memory, placer, generation, timeoutMs, backgroundLanes: this.#workers },
+      {
+        target,
+        memory,
+        placer,
+        generation,
+        timeoutMs,
+        backgroundLanes: this.#workers,
+        confirmPlaced: this.#confirmPlaced,
+      },
       {
         lost: (loss) => this.#guard(this.#reconnect(target, loss)),
-        endOfStream: () => this.#guard(this.#askForMissing(connection)),
+        endOfStream: () => {
+          this.#endOfStream = connection;
+          this.#guard(this.#askForMissing(connection));
+        },
       },
     );
     const cancel = (): void => connection.cancel();
@@ -160,7 +224,18 @@ export class SourceLink {
 
   #flow(connection: Connection): void {
     connection.read();
+    if (this.#paused) connection.pause(true);
     this.#listener.flowing(connection.demandLane);
+  }
+
+  /** Another target has taken the place of one that was lost for good. */
+  #rescued(connection: Connection): void {
+    this.#stranded = false;
+    this.#attempts = this.#refusals = 0;
+    this.#recoveries++;
+    this.#listener.recovering(this.#generation);
+    if (this.#duplicateTarget) this.giveMemory(this.#duplicateTarget);
+    this.#flow(connection);
   }
 
   /** Before the set is armed a lost lane is the end of it, which the listener sees to by `close`. */
@@ -169,6 +244,9 @@ export class SourceLink {
     if (this.#closed.signal.aborted) return;
     if (this.#settings.memory.counters.get('settledPages') > this.#settledAtConnect)
       this.#attempts = this.#refusals = 0;
+    const fds = descriptorsOf(target);
+    this.#stranded = this.#isArmed && fds.length > 0;
+    if (this.#stranded) return this.#listener.lost(toStranded(first, fds));
     for (let loss = first; ;) {
       this.#refusals = isRefusal(loss) ? this.#refusals + 1 : 0;
       this.#listener.lost(loss);
@@ -187,7 +265,7 @@ export class SourceLink {
       }
     }
     this.#recoveries++;
-    if (this.#armed) this.#flow(this.#connection);
+    if (this.#isArmed) this.#flow(this.#connection);
   }
 
   /** What goes wrong in work that nobody waits for ends the set. */
@@ -211,6 +289,12 @@ export class SourceLink {
       if (connection.isOver) return;
     }
   }
+}
+
+/** The loss of lanes of which one at least cannot be connected again, which keeps all from it. */
+function toStranded(loss: LaneLoss, fds: readonly number[]): LaneLoss {
+  const advice = `${nameDescriptors(fds)} cannot be connected again: faults wait until ConnectUmem gives the set another source address`;
+  return { ...loss, message: `${loss.message}; ${advice}` };
 }
 
 function toConnectError(loss: LaneLoss, target: LaneTarget): HostPrecondition | PeerUnavailable {

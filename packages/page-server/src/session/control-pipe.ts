@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { toServiceError, UmemState, type UmemdCommand, type VmmCommand } from '@umem/api';
-import { AlreadyExists, InvalidArgument, WrongState } from '@umem/errors';
+import { AlreadyExists, InvalidArgument } from '@umem/errors';
 import type { UmemStateName } from '../umem-state.js';
 import type { NamedPages } from './named-pages.js';
 
@@ -12,6 +12,8 @@ export interface ControlListener {
   ready(): void;
   /** QUIT that does not answer ours: the VMM is going away. */
   quit(): void;
+  /** PAGE_FAULTED. */
+  touched(pages: NamedPages): void;
   /** PAGE_UNMAPPED. */
   unmapped(pages: NamedPages): void;
   /** The stream is over; another may come. */
@@ -70,6 +72,13 @@ export class ControlPipe {
     this.#send({ $case: 'error', value: { message, missingPages: BigInt(missingPages) } });
   }
 
+  /** Sends TRIGGER_PAGE_FAULT; false when nobody is attached. */
+  sendTouch({ blockId, pgoffs }: NamedPages): boolean {
+    if (!this.#stream) return false;
+    this.#send({ $case: 'triggerPageFault', value: { blockId, pgoffs: [...pgoffs] } });
+    return true;
+  }
+
   /** Sends QUIT, also to a stream that attaches later; true when it was answered within `timeoutMs`. */
   quit(timeoutMs: number): Promise<boolean> {
     return new Promise((resolve) => {
@@ -104,7 +113,7 @@ export class ControlPipe {
       case 'pageUnmapped':
         return this.#listener.unmapped(command.value);
       case 'pageFaulted':
-        throw new WrongState(this.#subject, 'idle', ['triggering'], 'no TRIGGER_PAGE_FAULT was sent');
+        return this.#listener.touched(command.value);
       case 'attach':
         throw new InvalidArgument('ATTACH is the first message of a stream and comes once');
       default:

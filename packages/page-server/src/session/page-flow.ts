@@ -1,19 +1,27 @@
 import { monotonicUs } from '../fault/clock.js';
 import { FaultHandler, type FaultActions } from '../fault/fault-handler.js';
 import { FaultTable, type WaitedFor } from '../fault/fault-table.js';
-import { BatchPlacer, type PendingPlacement } from '../place/batch-placer.js';
+import { BatchPlacer } from '../place/batch-placer.js';
+import type { PendingPlacement } from '../place/pending.js';
 import { Placer } from '../place/placer.js';
+import { NO_GATE } from '../place/placing-gate.js';
 import { splitRemoved } from '../place/removed-pages.js';
 import { RetrySet } from '../place/retry-set.js';
 import type { UmemMemory } from '../place/umem-memory.js';
 import type { WorkerPlacementListener } from '../receive/background-lane.js';
+import { PlacedConfirmer } from '../receive/placed-confirmer.js';
 import { DemandSender, type RequestLane } from '../request/demand-sender.js';
 import { vmmGone, type GuestMemory } from './guest-memory.js';
+import type { PageRange } from '@umem/ram';
 
 /** What a flow of pages tells the set it belongs to. */
 export interface PageFlowListener extends Pick<FaultActions, 'notice' | 'broken' | 'complete'> {
   /** Too many requests wait and the guest's faults are left unread (true), or they are read again. */
   paused(paused: boolean): void;
+  /** Too many pages cannot be placed for now and lanes are to be left unread (true), or read again. */
+  choked(choked: boolean): void;
+  /** Pages were dropped for want of room: they must be asked for again. */
+  dropped(): void;
 }
 
 /**
@@ -26,12 +34,13 @@ export class PageFlow {
   readonly handler: FaultHandler;
   /** Places what comes over the demand lane. */
   readonly batches: BatchPlacer;
-  /** What placing, in any thread, brought about. */
+  /** What placing, in other threads, brought about. */
   readonly placement: WorkerPlacementListener;
+  /** Confirms what this thread has placed. */
+  readonly confirmer = new PlacedConfirmer();
   readonly #memory: UmemMemory;
   readonly #guest: GuestMemory;
   readonly #listener: PageFlowListener;
-  readonly #placer: Placer;
   readonly #sender: DemandSender;
   readonly #retries: RetrySet;
 
@@ -39,7 +48,6 @@ export class PageFlow {
     this.#memory = memory;
     this.#guest = guest;
     this.#listener = listener;
-    this.#placer = new Placer(guest.map, guest.uffds);
     this.#sender = new DemandSender({
       isWanted: ({ blockId, pgoff }) => !memory.blocks.get(blockId)?.received.has(pgoff),
       crowded: (crowded) => {
@@ -47,27 +55,33 @@ export class PageFlow {
         listener.paused(crowded);
       },
     });
-    this.handler = new FaultHandler(guest.map, memory, this.faults, this.#sender, {
-      wake: (page) => this.#wake(page),
-      supplyZeros: (page) => this.#supplyZeros(page),
+    this.handler = new FaultHandler(guest, memory, this.faults, this.#sender, {
+      supplyZeros: (blockId, range) => this.batches.settle({ kind: 'zeros', blockId, range }),
+      whole: (blockId, hostPages) => {
+        for (const hostPage of hostPages) this.batches.settle({ kind: 'host-page', blockId, hostPage });
+      },
       complete: () => listener.complete(),
       notice: (what, facts) => listener.notice(what, facts),
       broken: (error) => listener.broken(error),
     });
     this.placement = {
-      answered: (blockId, range, atUs) => this.faults.answer(blockId, range, atUs),
+      answered: (blockId, range, atUs) => this.#answer(blockId, range, atUs),
       retry: (pending) => this.#retries.add(pending),
+      gone: (pending) => this.#retries.add(pending),
+      dropped: () => listener.dropped(),
       complete: () => listener.complete(),
-      gone: () => listener.broken(vmmGone()),
       broken: (error) => listener.broken(error),
     };
-    this.batches = new BatchPlacer(memory, this.#placer, {
+    this.batches = new BatchPlacer(memory, new Placer(guest.target), NO_GATE, {
       ...this.placement,
-      answered: (blockId, range) => this.faults.answer(blockId, range, monotonicUs()),
+      answered: (blockId, range) => this.#answer(blockId, range, monotonicUs()),
+      placed: (blockId, range) => this.confirmer.add(blockId, range),
+      gone: (pending) => this.#gone(pending),
     });
     this.#retries = new RetrySet({
       drainEvents: () => guest.drainEvents(),
       settle: (pending) => this.#settleAgain(pending),
+      crowded: (crowded) => listener.choked(crowded),
     });
   }
 
@@ -83,54 +97,78 @@ export class PageFlow {
 
   /** Asks over `lane` from now on; first for all that somebody waits for. */
   attach(lane: RequestLane): void {
-    this.#sender.attach(lane, [...this.faults.waitedFor()]);
+    this.confirmer.attach(lane);
+    this.#sender.attach(lane, [...this.#unanswered()]);
+  }
+
+  /** Asks for nothing more, but goes on confirming. */
+  stopAsking(): void {
+    this.#sender.detach();
   }
 
   /** Keeps requests until there is a lane again. */
   detach(): void {
+    this.confirmer.detach();
     this.#sender.detach();
   }
 
   /** Drops pages of a block that the VMM side gave up. */
   giveUp(blockId: string, pgoffs: readonly number[]): void {
-    for (const pgoff of pgoffs) this.handler.giveUp(blockId, { pgoff, pageCount: 1 });
+    this.#memory.gate.close();
+    try {
+      for (const pgoff of pgoffs) this.handler.giveUp(blockId, { pgoff, pageCount: 1 });
+    } finally {
+      this.#memory.gate.open();
+    }
     this.#sender.flush();
   }
 
   /** Places nothing more that was put off. */
   close(): void {
     this.#retries.close();
-    this.#sender.detach();
+    this.detach();
   }
 
-  /** A page that is claimed and on its way is waked for too: its waiter faults again and is told again. */
-  #wake({ blockId, pgoff }: WaitedFor): void {
-    // Nobody is left to be waked, and nothing to wake through.
-    if (this.#guest.isClosed) return;
-    const range = { pgoff, pageCount: 1 };
-    this.#placer.wake(blockId, range);
-    this.faults.answer(blockId, range, monotonicUs());
+  *#unanswered(): Generator<WaitedFor> {
+    for (const page of this.faults.waitedFor())
+      if (this.#memory.blocks.get(page.blockId)?.pagesPerHostPage === 1) yield page;
+    yield* this.handler.hostPages.unanswered();
   }
 
-  #supplyZeros({ blockId, pgoff }: WaitedFor): void {
-    const content = { kind: 'fill', value: 0 } as const;
-    // Marked, so that placing it is told to those who wait.
-    this.#memory.blocks.get(blockId)?.requested.add(pgoff);
-    this.batches.settle({ blockId, range: { pgoff, pageCount: 1 }, content, countAs: null });
+  /** Pages are in memory: those run on who wait for them in processes that placing has not woken. */
+  #answer(blockId: string, range: PageRange, atUs: number): void {
+    if (!this.#guest.wakesByPlacing) this.#guest.wake(blockId, range);
+    this.faults.answer(blockId, range, atUs);
+    const block = this.#memory.blocks.get(blockId);
+    if (block && block.pagesPerHostPage > 1) {
+      this.handler.hostPages.done(block, range.pgoff, range.pageCount);
+      this.#sender.flush();
+    }
   }
 
   /** Pages that were put off: what the guest has given up since then is not filled any more. */
   #settleAgain(pending: PendingPlacement): void {
     const block = this.#memory.blocks.get(pending.blockId);
-    if (!block || pending.countAs === null) return this.batches.settle(pending);
+    if (!block || pending.kind !== 'pages') return this.batches.settle(pending);
     const { kept, removed } = splitRemoved(block, pending);
     for (const part of kept) this.batches.settle(part);
     for (const { pgoff, pageCount } of removed) {
       for (let page = pgoff; page < pgoff + pageCount; page++)
         if (this.faults.isWaitedFor(block.blockId, page))
-          this.#supplyZeros({ blockId: block.blockId, pgoff: page });
+          this.batches.settle({
+            kind: 'zeros',
+            blockId: block.blockId,
+            range: { pgoff: page, pageCount: 1 },
+          });
       this.#memory.counters.add('removedPages', pageCount);
       if (this.#memory.settle(pageCount)) this.#listener.complete();
     }
+  }
+
+  /** Zeros for pages that are mapped no more are nobody's loss; of other pages there is a copy in the guest's use. */
+  #gone(pending: PendingPlacement): void {
+    if (pending.kind === 'zeros' && !this.#guest.isVmmGone())
+      return this.#answer(pending.blockId, pending.range, monotonicUs());
+    this.#listener.broken(vmmGone());
   }
 }

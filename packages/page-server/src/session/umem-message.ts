@@ -15,7 +15,7 @@ export function toUmemMessage(set: UmemSet): Umem {
   };
 }
 
-function toStats({ memory, faults, pendingRequests, recoveries }: UmemSet): TransferStats {
+function toStats({ memory, faults, pendingRequests, recoveries, touches }: UmemSet): TransferStats {
   const { counters } = memory;
   return {
     totalPages: BigInt(memory.totalPages),
@@ -31,5 +31,7 @@ function toStats({ memory, faults, pendingRequests, recoveries }: UmemSet): Tran
     blockedThreads: faults.blocked.toMessages(),
     recoveries: BigInt(recoveries),
     pendingRequests: BigInt(pendingRequests),
+    touchRequests: BigInt(touches?.requests ?? 0),
+    touchedPages: BigInt(touches?.touchedPages ?? 0),
   };
 }

@@ -286,8 +286,10 @@ describe('pages that the guest gives up', () => {
     const { source, side } = await fixture.arm(2);
     const removed = new Set<string>();
     const storm = (async () => {
-      for (let round = 0; round < 200; round++) {
-        const page = (round * 2654435761) % 8192;
+      for (let round = 0; round < 400; round++) {
+        // Wherever the source is just pushing, and anywhere.
+        const arrived = Number((await fixture.get()).stats?.backgroundPages ?? 0n);
+        const page = (round % 2 === 0 ? arrived + (round % 64) : round * 2654435761) % 8192;
         removed.add(`ram0:${page}`);
         await Promise.all([fixture.vmm.remove('ram0', page, 1), fixture.vmm.read('ram0', (page + 7) % 8192)]);
       }
@@ -301,6 +303,12 @@ describe('pages that the guest gives up', () => {
       8192n,
     );
     expect(fixture.differences().filter((page) => !removed.has(page))).toEqual([]);
+    const ram = fixture.vmm.contents('ram0');
+    const filled = [...removed].filter((page) => {
+      const at = Number(page.slice('ram0:'.length)) * PAGE;
+      return ram.subarray(at, at + PAGE).some((byte) => byte !== 0);
+    });
+    expect(filled).toEqual([]);
   });
 });
 

@@ -1,45 +1,25 @@
 import type { LaneTarget } from '@umem/api';
 import { StateMachine, Watchable, type Logger } from '@umem/daemon';
-import { Cancelled, HostPrecondition, messageOf, PageLoss, PeerUnavailable, WrongState } from '@umem/errors';
-import { pagesIn, type RamBlock } from '@umem/ram';
+import { Cancelled, HostPrecondition, messageOf, PeerUnavailable, WrongState } from '@umem/errors';
 import { events } from '../events.js';
 import type { FaultTable } from '../fault/fault-table.js';
 import { release } from '../finish/release.js';
-import type { Handoff } from '../handoff/handoff-connection.js';
-import { HandoffListener, handoffSocketPath } from '../handoff/handoff-listener.js';
-import { readHandoff } from '../handoff/handoff-message.js';
+import { handoffSocketPath } from '../handoff/handoff-listener.js';
+import { requireNoHugePages } from '../handoff/huge-page-risk.js';
 import { UmemMemory } from '../place/umem-memory.js';
 import type { LaneLoss } from '../receive/lane-loss.js';
-import { missingPages } from '../receive/missing-pages.js';
+import { toPageLoss } from '../receive/page-loss.js';
 import { SourceLink } from '../receive/source-link.js';
 import type { RequestLane } from '../request/demand-sender.js';
 import { BEFORE_ARMED, GUEST_MAY_RUN, UMEM_STATES, type UmemStateName } from '../umem-state.js';
 import { ControlPipe, type ControlStream } from './control-pipe.js';
 import { GuestMemory, vmmGone } from './guest-memory.js';
+import { Intake } from './intake.js';
 import { checkNamedPages, type NamedPages } from './named-pages.js';
 import { PageFlow } from './page-flow.js';
-
-/** Milliseconds between looks whether the VMM still exists: nothing tells us when it exits. */
-const VMM_CHECK_INTERVAL_MS = 1_000;
-
-export interface UmemSetSettings {
-  readonly name: string;
-  readonly blocks: readonly RamBlock[];
-  /** User id of the VMM, when it is another than ours. */
-  readonly vmmUserId: number | undefined;
-  readonly stateDir: string;
-  readonly log: Logger;
-  readonly timing: UmemTiming;
-}
-
-/** Times in milliseconds, and one count. */
-export interface UmemTiming {
-  readonly connectTimeoutMs: number;
-  readonly maxReconnectDelayMs: number;
-  readonly maxRefusals: number;
-  readonly handoffTimeoutMs: number;
-  readonly quitTimeoutMs: number;
-}
+import { Toucher } from './toucher.js';
+import type { UmemSetSettings } from './umem-set-settings.js';
+import { VmmWatch } from './vmm-watch.js';
 
 /**
  * All RAM blocks of one incoming VM, from the handoff until the memory is plain. This file is the table
@@ -57,18 +37,20 @@ export class UmemSet {
   readonly #settings: UmemSetSettings;
   readonly #log: Logger;
   readonly #machine: StateMachine<UmemStateName>;
-  readonly #guest = new GuestMemory();
-  readonly #listener: HandoffListener;
+  readonly #guest: GuestMemory;
+  readonly #intake: Intake;
   readonly #flow: PageFlow;
   readonly #link: SourceLink;
   readonly #control: ControlPipe;
-  readonly #vmmCheck: NodeJS.Timeout;
+  /** Null unless touching was asked for. */
+  readonly touches: Toucher | null;
+  readonly #vmmWatch: VmmWatch;
   #wasArmed = false;
   #ended = false;
 
   /** Opens the handoff socket. Throws what that throws, and leaves nothing behind. */
   constructor(settings: UmemSetSettings) {
-    const { name, blocks, vmmUserId, stateDir, log, timing } = settings;
+    const { name, blocks, stateDir, log, timing } = settings;
     const subject = `umem ${name}`;
     this.name = name;
     this.#settings = settings;
@@ -83,6 +65,12 @@ export class UmemSet {
         this.changes.notify();
       },
     });
+    this.#guest = new GuestMemory({
+      blocks,
+      cache: settings.cache,
+      gate: this.memory.gate,
+      targetChanged: () => this.#link.giveMemory(() => this.#guest.duplicateTarget()),
+    });
     this.#flow = new PageFlow(this.memory, this.#guest, {
       complete: () => this.#complete(),
       broken: (error) => this.#fail(error),
@@ -91,6 +79,11 @@ export class UmemSet {
         this.#log.event(paused ? events.faultReadingPaused : events.faultReadingResumed, {
           pending: this.pendingRequests,
         }),
+      choked: (choked) => {
+        this.#log.event(choked ? events.lanesPaused : events.lanesResumed);
+        this.#link.pause(choked);
+      },
+      dropped: () => this.#link.pagesDropped(),
     });
     const { batches: placer, placement } = this.#flow;
     this.#link = new SourceLink(
@@ -106,28 +99,35 @@ export class UmemSet {
         flowing: (lane) => this.#flowing(lane),
         lost: (loss) => this.#laneLost(loss),
         recovering: (generation) => this.#machine.transition('RECOVERING', `connection ${generation}`),
-        hopeless: (loss) => this.#fail(this.#pageLoss(loss)),
+        hopeless: (loss) => this.#fail(toPageLoss(this.memory, loss)),
         missingAfterEos: (pages) => this.#log.event(events.missingAfterEos, { pages }),
       },
     );
     this.#control = new ControlPipe(subject, {
       ready: () => this.#arm(),
       quit: () => this.#vmmQuits(),
+      touched: (pages) => this.#touched(pages),
       unmapped: (pages) => this.#giveUp(pages),
       lost: () => this.#controlLost(),
     });
+    this.touches = settings.touch
+      ? new Toucher(subject, this.memory, (pages) => this.#control.sendTouch(pages))
+      : null;
     this.handoffSocketPath = handoffSocketPath(stateDir, name);
-    this.#listener = new HandoffListener({
+    this.#intake = new Intake({
+      ...settings,
+      log: this.#log,
       path: this.handoffSocketPath,
-      stateDir,
-      vmmUserId,
-      allowedUids: [process.geteuid?.() ?? 0, ...(vmmUserId === undefined ? [] : [vmmUserId])],
-      timeoutMs: timing.handoffTimeoutMs,
-      accept: (handoff) => this.#accept(handoff),
-      refused: (error, pid, uid) => this.#log.event(events.handoffRefused, { error, pid, uid }),
-      failed: (error) => this.#log.event(events.handoffListenerFailed, { error }),
+      guest: this.#guest,
+      faults: this.#flow.handler,
+      requireOpen: () =>
+        this.#machine.require(
+          settings.cache ? [...BEFORE_ARMED, ...GUEST_MAY_RUN] : ['AWAITING_HANDOFF'],
+          'all its memory has been handed over',
+        ),
+      taken: () => this.#handedOver(),
     });
-    this.#vmmCheck = setInterval(() => this.#checkVmm(), VMM_CHECK_INTERVAL_MS).unref();
+    this.#vmmWatch = new VmmWatch(this.#guest, () => this.#vmmIsGone());
   }
 
   get state(): UmemStateName {
@@ -155,10 +155,12 @@ export class UmemSet {
   }
 
   /** See Umemd.ConnectUmem. */
-  async connect(target: LaneTarget): Promise<void> {
-    this.#machine.require(BEFORE_ARMED, 'lanes are connected once');
+  async connect(target: LaneTarget, confirmPlaced: boolean): Promise<void> {
+    // After a loss that nothing else can mend it is connected once more.
+    if (!this.#link.isStranded) this.#machine.require(BEFORE_ARMED, 'lanes are connected once');
     try {
-      await this.#link.connect(target);
+      if (confirmPlaced) this.#flow.confirmer.enable();
+      await this.#link.connect(target, confirmPlaced);
     } catch (error) {
       // The set failed meanwhile and took its lanes along: that is the reason, not the lanes.
       throw this.#machine.is('FAILED') ? new HostPrecondition(this.error) : error;
@@ -170,6 +172,7 @@ export class UmemSet {
   /** Takes the VMM side's stream and tells it where the set stands. Throws AlreadyExists when there is one. */
   attachControl(stream: ControlStream): void {
     this.#control.attach(stream);
+    this.touches?.restart();
     this.#log.event(events.controlAttached);
     if (this.#machine.is('FAILED')) this.#control.sendError(this.error, this.memory.remainingPages());
     else if (this.#machine.is('RESIDENT')) this.#control.sendQuit();
@@ -201,28 +204,19 @@ export class UmemSet {
 
   #letGo(): void {
     this.#ended = true;
-    clearInterval(this.#vmmCheck);
+    this.touches?.stop();
+    this.#vmmWatch.stop();
     this.#flow.close();
     this.#link.close();
     this.#control.end();
-    this.#listener.close();
+    this.#intake.close();
     this.changes.end();
   }
 
-  #accept({ message, uffd, ramFd, pid }: Handoff): { wantsReady: boolean } {
-    this.#machine.require(['AWAITING_HANDOFF'], 'all its memory has been handed over');
-    const { blocks } = this.#settings;
-    const { regions, wantsReady } = readHandoff(message, blocks, this.#guest.map, this.#guest.uffds.length);
-    this.#guest.add(regions, uffd, ramFd, this.#flow.handler);
-    this.#log.event(events.handoffAccepted, {
-      pid,
-      regions: regions.map(({ blockId, pageCount }) => ({ blockId, pageCount })),
-    });
-    if (blocks.every((block) => this.#guest.map.coveredPages(block.blockId) === pagesIn(block))) {
-      this.#machine.transition('HANDED_OFF', 'every block has a userfaultfd');
-      this.#control.sendReady(this.state);
-    }
-    return { wantsReady };
+  #handedOver(): void {
+    if (!this.#machine.is('AWAITING_HANDOFF') || !this.#intake.isComplete) return;
+    this.#machine.transition('HANDED_OFF', 'every block has a userfaultfd');
+    this.#control.sendReady(this.state);
   }
 
   /** READY from the VMM side: it is about to load device state, which touches guest RAM. */
@@ -235,14 +229,16 @@ export class UmemSet {
         ['connected'],
         'it cannot be armed without lanes',
       );
+    for (const { fd, pid } of this.#settings.cache ? this.#guest.ramFiles() : []) requireNoHugePages(fd, pid);
     this.#wasArmed = true;
     this.#machine.transition('ARMED', 'the VMM side is ready');
     this.#flow.arm();
     try {
-      this.#link.arm(this.#guest.map.regions, () => this.#guest.duplicateUffds());
+      this.#link.arm(() => this.#guest.duplicateTarget());
     } catch (error) {
       return this.#fail(error);
     }
+    this.touches?.start();
     this.#control.sendReady(this.state);
   }
 
@@ -277,22 +273,39 @@ export class UmemSet {
     this.#fail(new Cancelled(`The VMM side quit with ${this.memory.remainingPages()} pages missing`));
   }
 
+  #touched(pages: NamedPages): void {
+    if (!this.touches)
+      throw new WrongState(
+        `umem ${this.name}`,
+        'not touching',
+        ['touching'],
+        'no TRIGGER_PAGE_FAULT was sent: it was created without postcopy flag 1',
+      );
+    this.touches.touched(pages);
+  }
+
   #giveUp(pages: NamedPages): void {
-    this.#machine.require(GUEST_MAY_RUN, 'pages are given up by a running guest only');
     checkNamedPages(pages, this.memory);
-    this.#flow.giveUp(pages.blockId, pages.pgoffs);
+    // The answer to a touching request may come after the last page.
+    if (!this.touches || !this.#machine.is('RESIDENT')) {
+      this.#machine.require(GUEST_MAY_RUN, 'pages are given up by a running guest only');
+      this.#flow.giveUp(pages.blockId, pages.pgoffs);
+    }
+    this.touches?.unmapped(pages);
   }
 
   /** Called by whoever settled the last page, in any thread, once. */
   #complete(): void {
     if (this.#ended || this.#machine.isFinal) return;
     this.#machine.transition('RESIDENT', 'every page has arrived or was given up');
-    this.#flow.detach();
+    this.#flow.stopAsking();
     this.#link.stopRecovering();
     release({
       guest: this.#guest,
       link: this.#link,
       control: this.#control,
+      touches: this.touches,
+      confirmer: this.#flow.confirmer,
       log: this.#log,
       quitTimeoutMs: this.#settings.timing.quitTimeoutMs,
     }).then(
@@ -307,28 +320,16 @@ export class UmemSet {
     this.#letGo();
   }
 
-  #checkVmm(): void {
+  #vmmIsGone(): void {
     // Every page is there: the VMM's end is no business of the migration any more.
     if (this.#machine.is('RESIDENT')) return;
-    if (this.#guest.uffds.length === 0 || !this.#guest.isVmmGone()) return;
     if (this.#machine.isFinal) this.#freeVmm();
     else this.#fail(vmmGone());
   }
 
   #freeVmm(): void {
-    clearInterval(this.#vmmCheck);
+    this.#vmmWatch.stop();
     this.#guest.close();
-  }
-
-  #pageLoss(loss: LaneLoss): PageLoss {
-    const missing = this.memory.remainingPages();
-    const [first] = missingPages(this.memory, () => false);
-    return new PageLoss(
-      `The source cannot supply the ${missing} pages that are missing: ${loss.lane}: ${loss.message}. The guest must stay stopped`,
-      first?.blockId ?? '',
-      first?.pgoffs[0] ?? 0,
-      missing,
-    );
   }
 
   /** Everything that cannot be mended. The memory stays registered while the VMM lives: faults wait, and read no zeros. */
@@ -338,12 +339,13 @@ export class UmemSet {
     const missing = this.memory.remainingPages();
     this.#log.event(events.umemFailed, { error, missingPages: missing });
     this.#machine.transition('FAILED', this.error);
+    this.touches?.stop();
     this.#flow.detach();
     this.#link.close();
-    this.#listener.close();
+    this.#intake.close();
     this.#control.sendError(this.error, missing);
     this.changes.end();
-    if (this.#guest.uffds.length > 0 && this.#guest.isVmmGone()) this.#freeVmm();
+    if (!this.#guest.isEmpty && this.#guest.isVmmGone()) this.#freeVmm();
   }
 }
 
@@ -352,5 +354,7 @@ const UMEM_STATE_NAMES = Object.keys(UMEM_STATES) as UmemStateName[];
 const NOTICES = {
   discardedEarly: events.mappingDiscardedEarly,
   unmapped: events.mappingRemoved,
-  forked: events.vmmForked,
+  moved: events.mappingMoved,
+  forkFollowed: events.forkFollowed,
+  forkIgnored: events.forkIgnored,
 } as const;

@@ -1,9 +1,20 @@
 import type { Logger } from '@umem/daemon';
-import { AlreadyExists, HostPrecondition, InvalidArgument, NotFound, Overloaded } from '@umem/errors';
-import { native, type UserfaultfdProbe } from '@umem/native';
+import {
+  AlreadyExists,
+  HostPrecondition,
+  InvalidArgument,
+  messageOf,
+  NotFound,
+  Overloaded,
+} from '@umem/errors';
+import { native } from '@umem/native';
 import { formatBytes, isName, NAME_RULE, TARGET_PAGE_SIZE, type RamBlock } from '@umem/ram';
 import { events } from '../events.js';
-import { UmemSet, type UmemTiming } from './umem-set.js';
+import type { UmemSetSettings, UmemTiming } from './umem-set-settings.js';
+import { UmemSet } from './umem-set.js';
+
+/** How a set's pages are placed, and for whom. */
+export type PlacingOptions = Pick<UmemSetSettings, 'vmmUserId' | 'cache' | 'touch'>;
 
 export interface UmemSetsSettings {
   readonly stateDir: string;
@@ -39,19 +50,20 @@ export class UmemSets {
   }
 
   /** See Umemd.CreateUmem. A released set gives its name up to a new one. */
-  create(name: string, blocks: readonly RamBlock[], vmmUserId: number | undefined): UmemSet {
+  create(name: string, blocks: readonly RamBlock[], placing: PlacingOptions): UmemSet {
     if (!isName(name))
       throw new InvalidArgument(`Umem name ${JSON.stringify(name)} is not valid: use ${NAME_RULE}`);
     const taken = this.#sets.get(name);
     if (taken && taken.state !== 'RELEASED')
       throw new AlreadyExists(`Umem ${name} exists and is ${taken.state}`);
-    checkHost(blocks);
+    checkBlocks(blocks);
+    checkHost();
     this.#checkLimits(blocks);
     const { stateDir, log, timing } = this.#settings;
-    const set = new UmemSet({ name, blocks, vmmUserId, stateDir, log, timing });
+    const set = new UmemSet({ name, blocks, ...placing, stateDir, log, timing });
     this.#sets.delete(name);
     this.#sets.set(name, set);
-    log.event(events.umemCreated, { umem: name, blocks, vmmUserId });
+    log.event(events.umemCreated, { umem: name, blocks, ...placing });
     this.#forgetReleased();
     return set;
   }
@@ -95,22 +107,31 @@ export class UmemSets {
 }
 
 /** Why userfaultfd cannot be used on this host and what to do; null when it can. */
-export function findUserfaultfdProblem({
-  route,
-  syscallErrno,
-  deviceErrno,
-}: UserfaultfdProbe): string | null {
+export function findUserfaultfdProblem(): string | null {
+  let probe;
+  try {
+    probe = native.probeUserfaultfd();
+  } catch (error) {
+    return `userfaultfd cannot be used here: ${messageOf(error)}. Boot Linux 5.6 or newer; in a container its seccomp profile must allow ioctl(2) on a userfaultfd`;
+  }
+  const { route, syscallErrno, deviceErrno } = probe;
   if (route !== null) return null;
   return `userfaultfd cannot be used here: the system call failed with errno ${syscallErrno}, /dev/userfaultfd with errno ${deviceErrno}. Grant CAP_SYS_PTRACE, set vm.unprivileged_userfaultfd=1 or give access to /dev/userfaultfd`;
 }
 
-function checkHost(blocks: readonly RamBlock[]): void {
+/** Sizes of host pages that are served: normal ones, and huge pages that are put together in memory first. */
+const HOST_PAGE_SIZES = [TARGET_PAGE_SIZE, 2 << 20];
+
+function checkBlocks(blocks: readonly RamBlock[]): void {
   for (const { blockId, hostPageSizeBytes } of blocks)
-    if (hostPageSizeBytes !== TARGET_PAGE_SIZE)
+    if (!HOST_PAGE_SIZES.includes(hostPageSizeBytes))
       throw new HostPrecondition(
-        `RAM block "${blockId}" has host pages of ${hostPageSizeBytes} bytes and only ${TARGET_PAGE_SIZE} are served: back it with normal pages`,
+        `RAM block "${blockId}" has host pages of ${hostPageSizeBytes} bytes and only ${HOST_PAGE_SIZES.join(' and ')} are served: back it with those`,
       );
-  const problem = findUserfaultfdProblem(native.probeUserfaultfd());
+}
+
+function checkHost(): void {
+  const problem = findUserfaultfdProblem();
   if (problem) throw new HostPrecondition(problem, { reason: 'USERFAULTFD_UNAVAILABLE' });
 }
 

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { credentials, Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
 import {
   call,
+  Placement,
   UmemdClient,
   UmemState,
+  type CreateUmemRequest,
   type LaneTarget,
   type RamBlockMessage,
   type Umem,
@@ -14,6 +16,7 @@ import {
 } from '@umem/api';
 import { startDaemon, type StartedDaemon } from '@umem/daemon';
 import { pageServerDaemon } from '../server.js';
+import type { NamedPages } from '../session/named-pages.js';
 import { makeRam, TestSource } from './test-source.js';
 import { TestVmm } from './test-vmm.js';
 
@@ -27,11 +30,14 @@ export class VmmSide {
   #waiting: (() => void)[] = [];
   error: Error | null = null;
   over = false;
+  /** Answers TRIGGER_PAGE_FAULT; nobody does unless it is set. */
+  touch: ((pages: NamedPages) => void) | null = null;
 
   constructor(client: UmemdClient, first: VmmCommand) {
     this.#stream = client.control(new Metadata());
     this.#stream.on('data', ({ command }: UmemdCommand) => {
       if (command) this.told.push(command);
+      if (command?.$case === 'triggerPageFault') this.touch?.(command.value);
       this.#wake();
     });
     this.#stream.on('error', (error) => {
@@ -86,14 +92,22 @@ export class VmmSide {
 
 /** A page server in this process with a VMM and a source of its own; `close` in a `finally` or an `onTestFinished`. */
 export class Fixture {
-  readonly vmm = new TestVmm();
+  readonly vmm: TestVmm;
   readonly sources: TestSource[] = [];
+  /** How sets are created and connected; may be changed before they are. */
+  readonly placing = { placement: Placement.COPY as Placement, postcopyFlags: 0, confirmPlaced: false };
   readonly ram: Map<string, Buffer>;
   readonly #directory = mkdtempSync(join(tmpdir(), 'umem-ps-'));
   #daemon: StartedDaemon | null = null;
   #client: UmemdClient | null = null;
 
-  constructor(blocks: Readonly<Record<string, number>>) {
+  /** `directory`: for RAM files, in pages of `hostPageSize` bytes. */
+  constructor(
+    blocks: Readonly<Record<string, number>>,
+    directory = '/dev/shm',
+    readonly hostPageSize = 4096,
+  ) {
+    this.vmm = new TestVmm(directory, hostPageSize);
     this.ram = new Map(Object.entries(blocks).map(([id, bytes], i) => [id, makeRam(bytes, i + 1)]));
   }
 
@@ -125,7 +139,7 @@ export class Fixture {
     return [...this.ram].map(([blockId, bytes]) => ({
       blockId,
       sizeBytes: BigInt(bytes.length),
-      hostPageSizeBytes: 4096n,
+      hostPageSizeBytes: BigInt(this.hostPageSize),
     }));
   }
 
@@ -144,12 +158,19 @@ export class Fixture {
     };
   }
 
+  /** A request for a set with the fixture's blocks; COPY unless `placing` says otherwise. */
+  createRequest(name = NAME): CreateUmemRequest {
+    const { placement, postcopyFlags } = this.placing;
+    return { name, blocks: this.blocks, placement, postcopyFlags };
+  }
+
   create(name = NAME): Promise<Umem> {
-    return call(this.client, this.client.createUmem, { name, blocks: this.blocks }, PEER);
+    return call(this.client, this.client.createUmem, this.createRequest(name), PEER);
   }
 
   connect(target: LaneTarget, name = NAME): Promise<Umem> {
-    return call(this.client, this.client.connectUmem, { name, target }, PEER);
+    const { confirmPlaced } = this.placing;
+    return call(this.client, this.client.connectUmem, { name, target, confirmPlaced }, PEER);
   }
 
   get(name = NAME): Promise<Umem> {
@@ -179,15 +200,20 @@ export class Fixture {
 
   /** Everything up to ARMED. */
   async arm(backgroundLanes: number): Promise<{ source: TestSource; side: VmmSide }> {
-    const { handoffSocketPath } = await this.create();
     const source = await this.source();
-    await this.connect(this.target(source, backgroundLanes));
+    return { source, side: await this.armWith(this.target(source, backgroundLanes)) };
+  }
+
+  /** Everything up to ARMED, with lanes to `target`. */
+  async armWith(target: LaneTarget): Promise<VmmSide> {
+    const { handoffSocketPath } = await this.create();
+    await this.connect(target);
     const side = this.attach();
     await this.handOver(handoffSocketPath);
     await side.hear('ready', UmemState.HANDED_OFF);
     side.ready();
     await side.hear('ready', UmemState.ARMED);
-    return { source, side };
+    return side;
   }
 
   /** Resolves with the set when `condition` holds for it. */

@@ -99,6 +99,8 @@ export class TestSource {
   readonly behaviour: Behaviour = { accept: () => true, answerDemand: true, answerEoc: true };
   readonly #server: Server;
   address = '';
+  /** Answers BACKGROUND by itself. */
+  answerBackground = false;
   /** Called for each lane that is accepted. */
   opened: (lane: SourceLane) => void = () => {};
 
@@ -202,8 +204,10 @@ export class TestSource {
   #take(lane: SourceLane, { command }: UmemRequest): void {
     if (!command) throw new Error('A request without command');
     lane.requests.push(command);
-    if (command.$case === 'onDemand') lane.block = command.value.blockId;
+    if (command.$case === 'onDemand' || command.$case === 'background') lane.block = command.value.blockId;
     if (this.behaviour.answerDemand && (command.$case === 'onDemand' || command.$case === 'onDemandCont'))
+      for (const pgoff of command.value.pgoffs) this.sendPages(lane, lane.block, pgoff, 1);
+    if (this.answerBackground && (command.$case === 'background' || command.$case === 'backgroundCont'))
       for (const pgoff of command.value.pgoffs) this.sendPages(lane, lane.block, pgoff, 1);
     if (command.$case === 'eoc' && this.behaviour.answerEoc) lane.stream.end();
     lane.changed.emit('change');

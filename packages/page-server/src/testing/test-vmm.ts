@@ -5,6 +5,7 @@ import {
   readdirSync,
   mkdtempSync,
   openSync,
+  readSync,
   readFileSync,
   rmSync,
   truncateSync,
@@ -26,12 +27,16 @@ interface Mapped {
 /** A process with RAM files under userfaultfds, told what to do line by line; see vmm.c. */
 export class TestVmm {
   readonly #process: ChildProcess;
-  readonly #directory = mkdtempSync('/dev/shm/umem-test-');
+  readonly #directory: string;
+  readonly #hostPageSize: number;
   readonly #mapped = new Map<string, Mapped>();
   readonly #lines: string[] = [];
   #arrived: (() => void)[] = [];
 
-  constructor() {
+  /** `directory`: of the file system for RAM files, whose pages have `hostPageSize` bytes. */
+  constructor(directory = '/dev/shm', hostPageSize = 4096) {
+    this.#directory = mkdtempSync(`${directory}/umem-test-`);
+    this.#hostPageSize = hostPageSize;
     this.#process = spawn(process.env[VMM_VARIABLE] ?? '', { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.#stream('stdout') }).on('line', (line) => {
       this.#lines.push(line);
@@ -49,8 +54,90 @@ export class TestVmm {
     writeFileSync(path, '');
     truncateSync(path, bytes);
     this.#say(joined === undefined ? `map ${id} ${path} ${bytes}` : `join ${id} ${path} ${bytes} ${joined}`);
+    await this.#take(id, path, bytes);
+  }
+
+  /** Maps the RAM file of another test VMM. */
+  async mapFileOf(other: TestVmm, id: string): Promise<void> {
+    const { path, bytes } = other.#get(id);
+    this.#say(`map ${id} ${path} ${bytes}`);
+    await this.#take(id, path, bytes);
+  }
+
+  /** Maps anonymous memory, as Firecracker does. */
+  async mapAnonymous(id: string, bytes: number, joined = ''): Promise<void> {
+    this.#say(`anon ${id} ${bytes} ${joined}`);
+    await this.#take(id, '', bytes);
+  }
+
+  async #take(id: string, path: string, bytes: number): Promise<void> {
     const line = await this.#answer(`mapped ${id} `);
     this.#mapped.set(id, { id, path, bytes, address: Number(line.split(' ')[2]) });
+  }
+
+  /** Userfaultfds made from now on are as Firecracker makes them. */
+  async makePlain(): Promise<void> {
+    this.#say('plain');
+    await this.#answer('plain');
+  }
+
+  /** What anonymous memory holds, read from outside; missing pages must not be registered any more. */
+  memory(id: string): Buffer {
+    const { address, bytes } = this.#get(id);
+    const fd = openSync(`/proc/${this.pid}/mem`, 'r');
+    try {
+      const found = Buffer.alloc(bytes);
+      for (let at = 0; at < bytes;) at += readSync(fd, found, at, bytes - at, address + at);
+      return found;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Userfaultfds made from now on tell of fork, unmap and remap. */
+  async tellAllEvents(): Promise<void> {
+    this.#say('events');
+    await this.#answer('events');
+  }
+
+  async unmap(id: string, pgoff: number, count: number): Promise<void> {
+    this.#say(`unmap ${id} ${pgoff} ${count}`);
+    await this.#answer(`unmapped ${id} ${pgoff} `);
+  }
+
+  /** Maps its own program, a plain file, in the place of pages, which no event tells of. */
+  async mapProgramOver(id: string, pgoff: number, count: number): Promise<void> {
+    this.#say(`plug ${id} ${pgoff} ${count}`);
+    await this.#answer(`plugged ${id} ${pgoff} `);
+  }
+
+  /** Throws pages out without an event. */
+  async punch(id: string, pgoff: number, count: number): Promise<void> {
+    this.#say(`punch ${id} ${pgoff} ${count}`);
+    await this.#answer(`punched ${id} ${pgoff} `);
+  }
+
+  /** Moves the whole mapping to another address. */
+  async move(id: string): Promise<void> {
+    this.#say(`move ${id}`);
+    await this.#answer(`moved ${id} `);
+  }
+
+  /** Forks; resolves with the first byte of a page as the child reads it. */
+  async readInChild(id: string, pgoff: number): Promise<number> {
+    this.#say(`child ${id} ${pgoff}`);
+    return Number((await this.#answer(`child ${id} ${pgoff} `)).split(' ')[3]);
+  }
+
+  /** Stops the process, or lets it go on. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process.kill(name);
+  }
+
+  /** Like `send`, in many small pieces. */
+  async drip(socket: string, message: unknown, fds: readonly string[]): Promise<string> {
+    this.#say(`drip ${socket} ${fds.join(',')} ${JSON.stringify(message)}`);
+    return (await this.#answer('sent ')).slice('sent '.length);
   }
 
   /** The region of a mapping as our preload library sends it. */
@@ -60,8 +147,8 @@ export class TestVmm {
       base_host_virt_addr: address,
       size: bytes,
       offset: 0,
-      page_size: 4096,
-      page_size_kib: 4096,
+      page_size: this.#hostPageSize,
+      page_size_kib: this.#hostPageSize,
       ram_block: id,
       pid: this.pid,
       uffd: 7,
