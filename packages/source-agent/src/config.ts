@@ -1,4 +1,5 @@
-import { address, defineOptions, integer, type CommonConfig, type ConfigOf } from '@umem/daemon';
+import { address, defineOptions, descriptors, integer, type CommonConfig, type ConfigOf } from '@umem/daemon';
+import { z } from 'zod';
 
 /** What umem-source-agent can be told, beside the options that all daemons have. */
 export const options = defineOptions({
@@ -28,6 +29,21 @@ export const options = defineOptions({
     description:
       'Where the first background thread serves, the others on the next ports; left out: the host of --listen and free ports, or sockets in --state-dir',
     schema: address().optional(),
+  },
+  backgroundOrder: {
+    flag: 'background-order',
+    metavar: 'order',
+    description:
+      "Which pages are pushed first: faults (those around the guest's newest faults) or sequential (from the start of each block, to measure against)",
+    schema: z.enum(['faults', 'sequential']),
+    default: 'faults',
+  },
+  serveFds: {
+    flag: 'serve-fds',
+    metavar: 'numbers',
+    description:
+      'Connected sockets that whoever starts this leaves open under these numbers: lanes are served over them, the first for demand, the others by background threads',
+    schema: descriptors().optional(),
   },
   maxMigrations: {
     flag: 'max-migrations',

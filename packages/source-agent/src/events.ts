@@ -12,6 +12,13 @@ export const events = defineEvents({
   laneFailed: { level: 'warn', message: 'Lane ended with an error' },
   endOfConnection: { level: 'info', message: 'Page server needs no more pages' },
 
+  releaseFailed: {
+    level: 'warn',
+    message: 'Confirmed pages could not be freed; they stay until the end of the migration',
+  },
+
+  inheritedServed: { level: 'info', message: 'Lanes are served over inherited connections' },
+  inheritedEnded: { level: 'info', message: 'Inherited connection has ended, for good' },
   workersListening: { level: 'info', message: 'Background workers listen' },
   workerDied: { level: 'error', message: 'A background worker ended unexpectedly' },
   workerRestarted: { level: 'info', message: 'Background worker started anew' },

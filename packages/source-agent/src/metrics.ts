@@ -70,6 +70,7 @@ export function registerMetrics(metrics: Registry, { registry, migrations, sessi
         this.set({ migration, kind: 'background' }, counts.backgroundPages);
         this.set({ migration, kind: 'fill' }, counts.fillPages);
         this.set({ migration, kind: 'removed' }, counts.removedPages);
+        this.set({ migration, kind: 'released' }, counts.releasedPages);
       }
     },
   });

@@ -23,7 +23,7 @@ describe('the agent', () => {
     expect(text).toContain('umem_migrations{state="POSTCOPY_ACTIVE"} 1');
     expect(text).toContain('umem_migrations{state="FAILED"} 0');
     expect(text).toContain(`umem_memory_total_bytes{migration="${migrationId}",vm="vm1"} 4194304`);
-    expect(text).toContain(`umem_lanes{migration="${migrationId}"} 1`);
+    expect(text).toContain(`umem_lanes{migration="${migrationId}"} 2`);
     expect(text).toContain(`umem_sent_pages{migration="${migrationId}",kind="demand"} 3`);
     lab.destination.finish();
     await lab.end();

@@ -14,6 +14,7 @@ import { registerMetrics } from './metrics.js';
 import { createMigrationService } from './migration/migration-service.js';
 import { MigrationStore } from './migration/migration-store.js';
 import { Migrations } from './migration/migrations.js';
+import { adoptSockets, InheritedLanes } from './serve/inherited-lanes.js';
 import { SourceSessions } from './serve/source-sessions.js';
 import { createVmService } from './vm/vm-service.js';
 import { VmRegistry } from './vm/vm-registry.js';
@@ -25,9 +26,12 @@ export const sourceAgentDaemon: Daemon<typeof options> = {
   options,
   async start({ config, log, metrics, stateDir }): Promise<RunningService> {
     const { maxLanes, maxMigrations, maxVms, keepFinished, backgroundWorkers: workers } = config;
+    const inherited = adoptSockets(config.serveFds ?? []);
+    const followsFaults = config.backgroundOrder === 'faults';
     const workerListen = toBackgroundListen(config, stateDir);
-    const sessions = await SourceSessions.start({ maxLanes, workers, workerListen, log });
+    const sessions = await SourceSessions.start({ maxLanes, followsFaults, workers, workerListen, log });
     log.event(events.workersListening, { addresses: sessions.workerAddresses.map(formatAddress) });
+    const inheritedLanes = new InheritedLanes(inherited, sessions, log);
 
     const registry = await VmRegistry.open({ stateDir, maxVms, log });
     const store = await MigrationStore.open(stateDir, log);
@@ -56,6 +60,7 @@ export const sourceAgentDaemon: Daemon<typeof options> = {
       async stop() {
         await migrations.stop();
         await sessions.stop(new Cancelled('The source-agent has stopped'));
+        inheritedLanes.stop();
       },
     };
   },

@@ -1,5 +1,11 @@
-import { parseAddress, SourceAfter, type CreateMigrationRequest, type MigrationOptions } from '@umem/api';
-import { InvalidArgument, Unimplemented } from '@umem/errors';
+import {
+  parseAddress,
+  Placement,
+  SourceAfter,
+  type CreateMigrationRequest,
+  type MigrationOptions,
+} from '@umem/api';
+import { InvalidArgument } from '@umem/errors';
 import { isName, NAME_RULE } from '@umem/ram';
 
 /** The only postcopy flag there is: touching requests. */
@@ -9,7 +15,7 @@ const DEFAULT_TIMEOUT_SECONDS = 120;
 const MAX_TIMEOUT_SECONDS = 86_400;
 const MAX_REQUEST_ID_LENGTH = 128;
 
-/** What the caller chose, with defaults filled in. Throws InvalidArgument or Unimplemented. */
+/** What the caller chose, with defaults filled in. Throws InvalidArgument, and Unimplemented for an address that no service takes. */
 export function checkCreate(request: CreateMigrationRequest): MigrationOptions {
   const { vm, destinationAddress, profile, requestId, options } = request;
   if (!isName(vm)) throw new InvalidArgument(`vm ${JSON.stringify(vm)} is not a VM's name: use ${NAME_RULE}`);
@@ -31,23 +37,18 @@ function checkOptions(options: MigrationOptions | undefined): MigrationOptions {
     releaseRam = false,
     sourceAfter = SourceAfter.UNSPECIFIED,
     timeoutSeconds = 0,
+    placement: wantedPlacement = Placement.UNSPECIFIED,
   } = options ?? {};
+  const placement = checkPlacement(wantedPlacement);
   if ((postcopyFlags & ~FLAG_TOUCH) !== 0)
     throw new InvalidArgument(
       `options.postcopy_flags is ${postcopyFlags}: only bit 0 (touching requests) is known`,
     );
-  if (postcopyFlags !== 0)
-    throw new Unimplemented(
-      'options.postcopy_flags 1 (touching requests) needs cache placement, which this version does not have: use 0',
-    );
-  if (releaseRam)
-    throw new Unimplemented(
-      'options.release_ram is not done by this version: source pages stay until the migration completes',
-    );
-  if (maxBandwidthBytesPerSecond > BigInt(Number.MAX_SAFE_INTEGER))
+  if (postcopyFlags !== 0 && placement !== Placement.CACHE)
     throw new InvalidArgument(
-      `options.max_bandwidth_bytes_per_second is ${maxBandwidthBytesPerSecond}: use 0 for no limit`,
+      `options.postcopy_flags is ${postcopyFlags}: touching requests go with placement CACHE (2) only, and it is ${Placement[placement]}`,
     );
+  checkBandwidth('options.max_bandwidth_bytes_per_second', maxBandwidthBytesPerSecond);
   if (timeoutSeconds > MAX_TIMEOUT_SECONDS)
     throw new InvalidArgument(
       `options.timeout_seconds is ${timeoutSeconds} and ${MAX_TIMEOUT_SECONDS} is the most`,
@@ -59,7 +60,26 @@ function checkOptions(options: MigrationOptions | undefined): MigrationOptions {
     releaseRam,
     sourceAfter: checkSourceAfter(sourceAfter),
     timeoutSeconds: timeoutSeconds === 0 ? DEFAULT_TIMEOUT_SECONDS : timeoutSeconds,
+    placement,
   };
+}
+
+/** Throws InvalidArgument. */
+export function checkBandwidth(field: string, bytesPerSecond: bigint): void {
+  if (bytesPerSecond > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new InvalidArgument(`${field} is ${bytesPerSecond}: use 0 for no limit`);
+}
+
+function checkPlacement(placement: Placement): Placement {
+  switch (placement) {
+    case Placement.UNSPECIFIED:
+    case Placement.COPY:
+      return Placement.COPY;
+    case Placement.CACHE:
+      return Placement.CACHE;
+    default:
+      throw new InvalidArgument(`options.placement is ${placement}: use COPY (1) or CACHE (2)`);
+  }
 }
 
 function checkSourceAfter(sourceAfter: SourceAfter): SourceAfter {

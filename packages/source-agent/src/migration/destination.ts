@@ -7,6 +7,7 @@ import {
   toBlockMessages,
   type Incoming,
   type LaneTarget,
+  type Placement,
 } from '@umem/api';
 import { HostPrecondition, NotFound } from '@umem/errors';
 import type { RamBlock } from '@umem/ram';
@@ -18,6 +19,14 @@ const CONNECT_TIMEOUT_MS = 30_000;
 
 /** Longest wait for calls that start a process or load state on the other host. */
 const SLOW_CALL_MS = 60_000;
+
+/** How the destination shall take the VM in. */
+export interface Intake {
+  readonly vhostUserDevices: readonly string[];
+  readonly profile: string;
+  readonly placement: Placement;
+  readonly postcopyFlags: number;
+}
 
 /** One incoming VM on a destination-agent, as its source drives it. */
 export class Destination {
@@ -43,8 +52,18 @@ export class Destination {
   }
 
   /** Rejects with HostPrecondition, naming each check that failed with its fix. */
-  async preflight(blocks: readonly RamBlock[], profile: string, signal: AbortSignal): Promise<void> {
-    const request = { name: this.vm, blocks: toBlockMessages(blocks), profile };
+  async preflight(
+    blocks: readonly RamBlock[],
+    { profile, placement, vhostUserDevices }: Intake,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const request = {
+      name: this.vm,
+      blocks: toBlockMessages(blocks),
+      profile,
+      placement,
+      vhostUserDevices: [...vhostUserDevices],
+    };
     const { checks } = await call(
       this.#client,
       this.#client.preflight,
@@ -64,13 +83,26 @@ export class Destination {
     );
   }
 
-  prepare(blocks: readonly RamBlock[], profile: string, signal: AbortSignal): Promise<Incoming> {
-    const request = { name: this.vm, blocks: toBlockMessages(blocks), profile };
+  prepare(blocks: readonly RamBlock[], intake: Intake, signal: AbortSignal): Promise<Incoming> {
+    const vhostUserDevices = [...intake.vhostUserDevices];
+    const request = { name: this.vm, blocks: toBlockMessages(blocks), ...intake, vhostUserDevices };
     return call(this.#client, this.#client.prepareIncoming, request, this.#settings(signal, SLOW_CALL_MS));
   }
 
-  connect(target: LaneTarget, blocks: readonly RamBlock[], signal: AbortSignal): Promise<Incoming> {
-    const request = { name: this.vm, target, blocks: toBlockMessages(blocks), timeoutMs: CONNECT_TIMEOUT_MS };
+  /** `confirmPlaced`: the page server shall say which pages are in place. */
+  connect(
+    target: LaneTarget,
+    blocks: readonly RamBlock[],
+    { confirmPlaced }: { confirmPlaced: boolean },
+    signal: AbortSignal,
+  ): Promise<Incoming> {
+    const request = {
+      name: this.vm,
+      target,
+      blocks: toBlockMessages(blocks),
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      confirmPlaced,
+    };
     return call(this.#client, this.#client.connectIncoming, request, this.#settings(signal, SLOW_CALL_MS));
   }
 

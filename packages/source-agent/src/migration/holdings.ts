@@ -41,9 +41,14 @@ export class Holdings {
   async openSession(
     vmm: HeldVmm['vmm'],
     { blocks }: VmDescription,
-    one: { migrationId: string; bytesPerSecond: number; listener: SourceSessionListener },
+    one: {
+      migrationId: string;
+      bytesPerSecond: number;
+      releasesRam: boolean;
+      listener: SourceSessionListener;
+    },
   ): Promise<SourceSession> {
-    this.#ram = await OpenedRam.open(vmm, blocks);
+    this.#ram = await OpenedRam.open(vmm, blocks, one.releasesRam ? 'read-write' : 'read');
     this.#session = await this.sessions.open({ ...one, blocks: this.#ram.blocks });
     return this.#session;
   }

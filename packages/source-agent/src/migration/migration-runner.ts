@@ -1,4 +1,4 @@
-import { IncomingState, SourceAfter, type Incoming, type LaneTarget } from '@umem/api';
+import { IncomingState, Placement, SourceAfter, type Incoming, type LaneTarget } from '@umem/api';
 import type { Logger } from '@umem/daemon';
 import {
   AlreadyExists,
@@ -25,7 +25,7 @@ import type { MigrationStore } from './migration-store.js';
 import { PostcopyFollower } from './postcopy-follower.js';
 import { resumeDestination, type ResumeOutcome } from './resume-destination.js';
 import type { SourceAddresses } from './source-address.js';
-import { checkSource, notRunning } from './source-checks.js';
+import { checkPlacement, checkSource, notRunning } from './source-checks.js';
 import { toStateSocketPath } from './state-socket.js';
 import { unlessAborted } from './unless-aborted.js';
 
@@ -69,6 +69,8 @@ export class MigrationRunner {
   #watch: DestinationWatch | null = null;
   /** The destination has something that it would have to clean up. */
   #destinationTouched = false;
+  /** The guest runs on the destination. */
+  #isResumed = false;
 
   constructor(migration: Migration, services: RunnerServices, order: RunnerOrder) {
     this.#migration = migration;
@@ -114,6 +116,18 @@ export class MigrationRunner {
     );
   }
 
+  /** Turns background on: now when the guest runs on the destination, else as soon as it does. */
+  finish(): void {
+    this.#migration.setOptions({ noBackground: false });
+    if (this.#isResumed) this.#holdings.session?.push();
+  }
+
+  /** Limits background lanes from now on; 0: no limit. */
+  setRate(bytesPerSecond: bigint): void {
+    this.#migration.setOptions({ maxBandwidthBytesPerSecond: bytesPerSecond });
+    this.#holdings.session?.setRate(Number(bytesPerSecond));
+  }
+
   // ---- PREPARING: everything that can fail, while the guest runs ----
 
   async #prepare(): Promise<Prepared> {
@@ -139,21 +153,32 @@ export class MigrationRunner {
 
     this.#migration.setActivity('Connecting lanes; waiting for the destination VMM');
     this.#destinationTouched = true;
-    await this.#destination.connect(this.#toTarget(token), description.blocks, this.#aborting.signal);
+    const { releaseRam: confirmPlaced = false } = this.#migration.toMessage().options ?? {};
+    await this.#destination.connect(
+      this.#toTarget(token),
+      description.blocks,
+      { confirmPlaced },
+      this.#aborting.signal,
+    );
     this.#startWatch();
     return { vmm, description, session };
   }
 
-  async #prepareDestination({ blocks }: VmDescription): Promise<void> {
+  async #prepareDestination({ blocks, vhostUserDevices }: VmDescription): Promise<void> {
     const { signal } = this.#aborting;
+    const { vm } = this.#migration;
     this.#migration.setActivity('Checking the destination');
     const incoming = await this.#destination.find(signal);
-    if (incoming?.state === IncomingState.PREPARED) return;
-    await this.#destination.preflight(blocks, this.#order.profile, signal);
+    if (incoming?.state === IncomingState.PREPARED)
+      return checkPlacement(vm, { vhostUserDevices }, incoming.placement);
+    const { placement = Placement.COPY, postcopyFlags = 0 } = this.#migration.toMessage().options ?? {};
+    checkPlacement(vm, { vhostUserDevices }, placement);
+    const intake = { profile: this.#order.profile, placement, postcopyFlags, vhostUserDevices };
+    await this.#destination.preflight(blocks, intake, signal);
     this.#migration.setActivity('Preparing the destination');
     this.#destinationTouched = true;
     try {
-      await this.#destination.prepare(blocks, this.#order.profile, signal);
+      await this.#destination.prepare(blocks, intake, signal);
     } catch (error) {
       // What is there belongs to somebody else, and is not ours to clean up.
       if (error instanceof AlreadyExists) this.#destinationTouched = false;
@@ -161,26 +186,34 @@ export class MigrationRunner {
     }
   }
 
-  #openSession(vmm: Vmm, description: VmDescription): Promise<SourceSession> {
-    const { maxBandwidthBytesPerSecond = 0n } = this.#migration.toMessage().options ?? {};
-    return this.#holdings.openSession(vmm, description, {
+  async #openSession(vmm: Vmm, description: VmDescription): Promise<SourceSession> {
+    const { releaseRam = false } = this.#migration.toMessage().options ?? {};
+    const session = await this.#holdings.openSession(vmm, description, {
       migrationId: this.#migration.id,
-      bytesPerSecond: Number(maxBandwidthBytesPerSecond),
+      bytesPerSecond: this.#bytesPerSecond,
+      releasesRam: releaseRam,
       listener: {
         onLanes: (open) => this.#follower.onLanes(open),
         onEoc: () => this.#follower.onEoc(),
       },
     });
+    // It may have been changed while the threads mapped the RAM.
+    session.setRate(this.#bytesPerSecond);
+    return session;
+  }
+
+  get #bytesPerSecond(): number {
+    return Number(this.#migration.toMessage().options?.maxBandwidthBytesPerSecond ?? 0n);
   }
 
   #toTarget(token: string): LaneTarget {
     const { demand, background } = this.#order.addresses;
-    const { noBackground = false } = this.#migration.toMessage().options ?? {};
     return {
       migrationId: this.#migration.id,
       token,
       demandAddress: demand,
-      backgroundAddresses: noBackground ? [] : [...background],
+      // Also without background: they push nothing until the migration is told to finish.
+      backgroundAddresses: [...background],
     };
   }
 
@@ -236,7 +269,10 @@ export class MigrationRunner {
     if (outcome.kind !== 'running') return outcome;
     const resumeUs = clock.lapUs();
     this.#migration.setDowntime({ resumeUs, totalUs: clock.totalUs });
-    this.#holdings.session?.push();
+    this.#isResumed = true;
+    const { noBackground = false } = this.#migration.toMessage().options ?? {};
+    this.#holdings.session?.push({ toDestination: !noBackground });
+    this.#holdings.session?.allowRelease();
     this.#migration.transition('POSTCOPY_ACTIVE', 'the guest runs on the destination');
     await this.#keep();
     return outcome;

@@ -1,5 +1,13 @@
 import { status } from '@grpc/grpc-js';
-import { IncomingState, LaneKind, MigrationState, SourceAfter, VmRunState, type Migration } from '@umem/api';
+import {
+  IncomingState,
+  LaneKind,
+  MigrationState,
+  Placement,
+  SourceAfter,
+  VmRunState,
+  type Migration,
+} from '@umem/api';
 import { AlreadyExists, HostPrecondition, PeerUnavailable } from '@umem/errors';
 import { connectQemu, type ProcessGuest } from '@umem/vmm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -113,19 +121,114 @@ describe('a migration', () => {
     lab.destination.autoFinish = false;
     await lab.create({ noBackground: true });
     await lab.until(POSTCOPY_ACTIVE);
-    const [demand, ...others] = lab.destination.lanes;
-    expect(others).toEqual([]);
+    const [demand, background] = lab.destination.lanes;
     demand?.demand('ram0', [0, 1, 2]);
     await demand?.until(() => demand.pages.size === 3);
-    expect(lab.destination.target?.backgroundAddresses).toEqual([]);
     demand?.demand(
       'ram0',
       Array.from({ length: 1024 }, (_, i) => i),
     );
     await demand?.eos;
+    await background?.eos;
+    expect(background?.pages.size).toBe(0);
     lab.destination.finish();
     expect(await lab.end()).toMatchObject({ state: COMPLETED });
     expectSamePages();
+  });
+
+  test('without background pushes the rest once it is told to finish, as often as it is told', async () => {
+    await lab.startVm();
+    await lab.create({ noBackground: true });
+    await lab.until(POSTCOPY_ACTIVE);
+    const [demand, background] = lab.destination.lanes;
+    demand?.demand('ram0', [7]);
+    await demand?.until(() => demand.pages.size === 1);
+    expect(background?.pages.size).toBe(0);
+    expect(await lab.finish()).toMatchObject({ options: { noBackground: false } });
+    await lab.finish().catch(() => undefined);
+    expect(await lab.end()).toMatchObject({ state: COMPLETED });
+    expect(background?.pages.size).toBeGreaterThanOrEqual(1023);
+    expectSamePages();
+    await expect(lab.finish()).rejects.toThrow(/COMPLETED/);
+  });
+
+  test('told to finish before the guest has moved has background from the start', async () => {
+    await lab.startVm();
+    const load = hold('load');
+    await lab.create({ noBackground: true });
+    await load.reached;
+    await lab.finish();
+    expect(lab.destination.lanes.map(({ pages }) => pages.size)).toEqual([0, 0]);
+    load.letGo();
+    expect(await lab.end()).toMatchObject({ state: COMPLETED });
+    expectSamePages();
+  });
+
+  test('changes its rate while it runs', async () => {
+    await lab.startVm();
+    const created = await lab.create({ maxBandwidthBytesPerSecond: 4096n });
+    await lab.until(POSTCOPY_ACTIVE);
+    expect(await lab.update({})).toMatchObject({ options: { maxBandwidthBytesPerSecond: 4096n } });
+    const updated = await lab.update({ maxBandwidthBytesPerSecond: 64n << 20n });
+    expect(updated).toMatchObject({ options: { maxBandwidthBytesPerSecond: 64n << 20n } });
+    expect(await lab.end()).toMatchObject({ state: COMPLETED, migrationId: created.migrationId });
+    await expect(lab.update({ maxBandwidthBytesPerSecond: 0n })).rejects.toThrow(/COMPLETED/);
+  });
+
+  test('refuses a rate that is no number of bytes', async () => {
+    await lab.startVm();
+    await lab.create({ maxBandwidthBytesPerSecond: 1n << 20n });
+    await expect(lab.update({ maxBandwidthBytesPerSecond: 2n ** 60n })).rejects.toThrow(
+      /max_bandwidth_bytes_per_second/,
+    );
+  });
+
+  test('with release_ram frees what the destination has confirmed, and nothing before the guest runs there', async () => {
+    await lab.startVm();
+    lab.destination.autoFinish = false;
+    const resume = hold('resume');
+    await lab.create({ releaseRam: true, noBackground: true });
+    await resume.reached;
+    const [demand] = lab.destination.lanes;
+    const before = lab.allocatedBytes();
+    demand?.demand('ram0', [0, 1, 2, 3, 4]);
+    await demand?.until(() => demand.pages.size === 5);
+    demand?.placed('ram0', [0, 4]);
+    // Requests of a lane are dealt with in their order: once this is answered, that was seen.
+    demand?.demand('ram0', [5]);
+    await demand?.until(() => demand.pages.size === 6);
+    expect(lab.allocatedBytes()).toBe(before);
+    expect(lab.destination.confirmPlaced).toBe(true);
+    resume.letGo();
+    await expect.poll(() => lab.allocatedBytes()).toBe(before - 4 * 4096);
+    await expect(lab.createLaneToken()).rejects.toThrow(/release_ram/);
+    demand?.placed('ram0', [0, 1024]);
+    await expect.poll(() => lab.allocatedBytes()).toBe(0);
+    lab.destination.finish();
+    expect(await lab.end()).toMatchObject({ state: COMPLETED });
+  });
+
+  test('without release_ram keeps what the destination has confirmed', async () => {
+    await lab.startVm();
+    lab.destination.autoFinish = false;
+    await lab.create({ noBackground: true });
+    await lab.until(POSTCOPY_ACTIVE);
+    const [demand] = lab.destination.lanes;
+    const before = lab.allocatedBytes();
+    demand?.placed('ram0', [0, 1024]);
+    demand?.demand('ram0', [5]);
+    await demand?.until(() => demand.pages.size === 1);
+    expect(lab.allocatedBytes()).toBe(before);
+    expect(lab.destination.confirmPlaced).toBe(false);
+    lab.destination.finish();
+    expect(await lab.end()).toMatchObject({ state: COMPLETED });
+  });
+
+  test('says to the destination how pages shall be placed', async () => {
+    await lab.startVm();
+    await lab.create({ placement: Placement.CACHE, postcopyFlags: 1 });
+    expect(await lab.end()).toMatchObject({ state: COMPLETED });
+    expect(lab.destination.intake).toEqual({ placement: Placement.CACHE, postcopyFlags: 1 });
   });
 
   test('goes on when the source VMM dies after the switch', async () => {
@@ -452,11 +555,12 @@ describe('CreateMigration', () => {
       status.INVALID_ARGUMENT,
       '0.0.0.0:1',
     ],
+    ['a command', [{}, { destinationAddress: 'exec:sh' }], status.UNIMPLEMENTED, 'exec:'],
     ['a profile that is none', [{}, { profile: '/etc/passwd' }], status.INVALID_ARGUMENT, '/etc/passwd'],
     ['a long request id', [{}, { requestId: 'x'.repeat(200) }], status.INVALID_ARGUMENT, '200'],
     ['unknown postcopy flags', [{ postcopyFlags: 2 }], status.INVALID_ARGUMENT, 'postcopy_flags'],
-    ['touching requests', [{ postcopyFlags: 1 }], status.UNIMPLEMENTED, 'cache'],
-    ['release_ram', [{ releaseRam: true }], status.UNIMPLEMENTED, 'release_ram'],
+    ['touching requests with placement copy', [{ postcopyFlags: 1 }], status.INVALID_ARGUMENT, 'CACHE'],
+    ['an unknown placement', [{ placement: 7 as Placement }], status.INVALID_ARGUMENT, 'placement'],
     [
       'an unknown source_after',
       [{ sourceAfter: SourceAfter.UNRECOGNIZED }],

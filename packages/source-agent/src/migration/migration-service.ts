@@ -18,6 +18,8 @@ export function createMigrationService(migrations: Migrations): MigrationService
       for await (const now of changes.subscribe(toInterval(intervalMs), signal)) yield now.toMessage();
     }),
     cancelMigration: unary(async ({ migration }) => (await migrations.cancel(migration)).toMessage()),
+    finishMigration: unary(async ({ migration }) => (await migrations.finish(migration)).toMessage()),
+    updateMigration: unary(async (request) => (await migrations.update(request)).toMessage()),
     createLaneToken: unary(({ migration }) => migrations.createLaneToken(migration)),
   };
 }

@@ -182,6 +182,12 @@ export class Migration {
     if (downtime) this.#change({ downtime: { ...downtime, ...part } });
   }
 
+  /** The caller has chosen otherwise while it runs. */
+  setOptions(change: Partial<Pick<MigrationOptions, 'noBackground' | 'maxBandwidthBytesPerSecond'>>): void {
+    const { options } = this.#record.message;
+    if (options) this.#change({ options: { ...options, ...change } });
+  }
+
   /** What the destination reports; the last report stays. */
   setStats(stats: TransferStats): void {
     this.#forecast.add(Number(stats.remainingPages));
@@ -257,5 +263,7 @@ function noStats(totalPages: number): TransferStats {
     blockedThreads: [],
     recoveries: 0n,
     pendingRequests: 0n,
+    touchRequests: 0n,
+    touchedPages: 0n,
   };
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { CreateMigrationRequest, LaneToken } from '@umem/api';
+import type { CreateMigrationRequest, LaneToken, UpdateMigrationRequest } from '@umem/api';
 import type { Logger } from '@umem/daemon';
 import { Cancelled, HostPrecondition, Internal, NotFound, Overloaded } from '@umem/errors';
 import { totalPages } from '@umem/ram';
 import { events } from '../events.js';
-import { checkCreate } from './create-check.js';
+import { checkBandwidth, checkCreate } from './create-check.js';
 import { isOlder } from './migration-list.js';
 import { Migration } from './migration.js';
 import { MigrationRunner, type RunnerServices } from './migration-runner.js';
@@ -116,14 +116,35 @@ export class Migrations {
     return migration;
   }
 
+  /** Turns background on, now or as soon as pages may flow. Rejects with WrongState. */
+  async finish(idOrVm: string): Promise<Migration> {
+    const migration = this.get(idOrVm);
+    migration.requireUnfinished('there is nothing to finish any more');
+    if (!migration.toMessage().options?.noBackground) return migration;
+    this.#requireRunner(migration).finish();
+    await this.#settings.store.write(migration.record);
+    return migration;
+  }
+
+  /** Rejects with WrongState or InvalidArgument. */
+  async update(request: UpdateMigrationRequest): Promise<Migration> {
+    const { maxBandwidthBytesPerSecond } = request;
+    if (maxBandwidthBytesPerSecond !== undefined)
+      checkBandwidth('max_bandwidth_bytes_per_second', maxBandwidthBytesPerSecond);
+    const migration = this.get(request.migration);
+    migration.requireUnfinished('nothing of it can be changed any more');
+    if (maxBandwidthBytesPerSecond === undefined) return migration;
+    this.#requireRunner(migration).setRate(maxBandwidthBytesPerSecond);
+    await this.#settings.store.write(migration.record);
+    return migration;
+  }
+
   /** Rejects with WrongState, HostPrecondition (not yet) or Overloaded. */
   async createLaneToken(idOrVm: string): Promise<LaneToken> {
     const migration = this.get(idOrVm);
     migration.requireUnfinished('it serves no lanes any more');
-    const runner = this.#running.get(migration.id)?.runner;
-    if (!runner)
-      throw new HostPrecondition(`Migration ${migration.id} is being brought to an end and serves no lanes`);
-    return { migrationId: migration.id, token: await runner.createLaneToken() };
+    const token = await this.#requireRunner(migration).createLaneToken();
+    return { migrationId: migration.id, token };
   }
 
   /** Undoes what can be undone and waits for the rest: guests on destinations still need their pages. */
@@ -137,6 +158,13 @@ export class Migrations {
     for (const { id, vm, stats } of waiting)
       this.#log.event(events.waitingForGuests, { migrationId: id, vm, missingPages: stats?.remainingPages });
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  /** Throws HostPrecondition. */
+  #requireRunner({ id }: Migration): MigrationRunner {
+    const runner = this.#running.get(id)?.runner;
+    if (runner) return runner;
+    throw new HostPrecondition(`Migration ${id} is being brought to an end and serves no lanes`);
   }
 
   #findRequest(requestId: string): Migration | undefined {
@@ -177,7 +205,7 @@ export class Migrations {
       state: migration.state,
     });
     const vm = registry.find(migration.vm);
-    vm?.beginMigration(migration.id);
+    vm?.continueMigration(migration.id);
     const run = recoverMigration(migration, { vm, qmpPath }, this.#settings);
     this.#follow(
       migration,

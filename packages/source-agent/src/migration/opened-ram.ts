@@ -1,6 +1,6 @@
 import { close as closeCallback } from 'node:fs';
 import { promisify } from 'node:util';
-import type { DiscoveredBlock, Vmm } from '@umem/vmm';
+import type { DiscoveredBlock, RamAccess, Vmm } from '@umem/vmm';
 import type { OpenBlock } from '../ram/source-ram.js';
 
 const closeFile = promisify(closeCallback);
@@ -12,12 +12,12 @@ export class OpenedRam {
   private constructor(readonly blocks: readonly OpenBlock[]) {}
 
   /** Opens all blocks, or none. Rejects like `Vmm.openRam`. */
-  static async open(vmm: Vmm, discovered: readonly DiscoveredBlock[]): Promise<OpenedRam> {
+  static async open(vmm: Vmm, discovered: readonly DiscoveredBlock[], access: RamAccess): Promise<OpenedRam> {
     const blocks: OpenBlock[] = [];
     try {
       for (const block of discovered) {
         const { blockId, sizeBytes, hostPageSizeBytes } = block;
-        blocks.push({ blockId, sizeBytes, hostPageSizeBytes, fd: await vmm.openRam(block) });
+        blocks.push({ blockId, sizeBytes, hostPageSizeBytes, fd: await vmm.openRam(block, access) });
       }
     } catch (error) {
       await new OpenedRam(blocks).close();

@@ -95,6 +95,29 @@ test.each([
   },
 );
 
+test('an agent killed while pages follow starts again, and takes the destination at its word', async () => {
+  lab.destination.autoFinish = false;
+  const agent = await spawnAgent();
+  await lab.startVm();
+  await lab.create();
+  await lab.until(MigrationState.POSTCOPY_ACTIVE);
+  expect(await lab.getVm()).toMatchObject({ runState: VmRunState.MOVED });
+  await kill(agent);
+  lab.destination.change({
+    state: IncomingState.FAILED,
+    error: 'no source',
+    stats: lab.destination.stats(3),
+  });
+  await spawnAgent();
+  expect(await lab.end()).toMatchObject({
+    state: MigrationState.FAILED,
+    stats: { remainingPages: 3n },
+    errorReason: 'AGENT_RESTARTED',
+    guestRecoverable: false,
+  });
+  await expect(lab.create()).rejects.toMatchObject({ current: 'MOVED' });
+});
+
 test('finished migrations are remembered, as many as asked for', async () => {
   await lab.startAgent();
   await lab.startVm('vm1', { paused: true });

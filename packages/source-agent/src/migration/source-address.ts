@@ -1,4 +1,4 @@
-import { formatAddress, isWildcard, parseAddress, type Address } from '@umem/api';
+import { formatAddress, isWildcard, parseLaneAddress, type Address } from '@umem/api';
 import { HostPrecondition, InvalidArgument } from '@umem/errors';
 
 /** Where this agent listens, and what it tells others. */
@@ -18,21 +18,31 @@ export interface SourceAddresses {
 }
 
 /**
- * Chooses the addresses for one migration. `asked`: the caller's wish, or empty. Throws
- * HostPrecondition when nobody could dial the address, InvalidArgument when it is none.
+ * Chooses the addresses for one migration. `asked`: the caller's wish, or empty; several with commas
+ * between them are the demand lane's and then each background lane's. Throws HostPrecondition when nobody
+ * could use the address, InvalidArgument when it is none.
  */
 export function chooseAddresses(
   asked: string,
   { listen, advertise, workers }: OwnAddresses,
 ): SourceAddresses {
-  const demand = asked === '' ? (advertise ?? listen) : parseAddress(asked);
-  if (isWildcard(demand)) {
-    if (asked !== '')
-      throw new InvalidArgument(`source_address ${asked} means every interface: nobody can dial it`);
+  const wishes = asked === '' ? [] : asked.split(',').map((text) => parseLaneAddress(text.trim()));
+  for (const wish of wishes)
+    if (wish.kind !== 'fd' && isWildcard(wish))
+      throw new InvalidArgument(
+        `source_address ${formatAddress(wish)} means every interface: nobody can dial it`,
+      );
+  const [demand = advertise ?? listen, ...background] = wishes;
+  if (background.length > 0)
+    return { demand: formatAddress(demand), background: background.map(formatAddress) };
+  if (demand.kind === 'fd')
+    throw new InvalidArgument(
+      `source_address ${asked} names one connection, which carries the demand lane only: name one for each background lane too, for example ${asked},fd:${demand.fd + 1}`,
+    );
+  if (isWildcard(demand))
     throw new HostPrecondition(
       `The source-agent listens on ${formatAddress(demand)}, which nobody can dial: start it with --advertise ADDR, or give a source address with the migration`,
     );
-  }
   return {
     demand: formatAddress(demand),
     background: workers.map((worker) => formatAddress(reach(worker, demand))),

@@ -1,18 +1,33 @@
+import { Placement } from '@umem/api';
 import { HostPrecondition } from '@umem/errors';
-import { TARGET_PAGE_SIZE } from '@umem/ram';
-import type { VmDescription, Vmm } from '@umem/vmm';
+import { findCopyProblem, type VmDescription, type Vmm } from '@umem/vmm';
 
 /** Checks on the source what would make a migration fail later. Rejects with HostPrecondition. */
 export async function checkSource(vmm: Vmm, vm: string): Promise<VmDescription> {
   const description = await vmm.describe();
-  for (const { blockId, hostPageSizeBytes } of description.blocks)
-    if (hostPageSizeBytes !== TARGET_PAGE_SIZE)
-      throw new HostPrecondition(
-        `RAM block "${blockId}" of VM "${vm}" has host pages of ${hostPageSizeBytes} bytes and this version moves ${TARGET_PAGE_SIZE} only: back it with a file on tmpfs instead of hugetlbfs`,
-      );
   const runState = await vmm.runState();
   if (runState !== 'running') throw notRunning(vm, runState);
   return description;
+}
+
+/**
+ * Rejects placements with which the guest's devices would not work. Throws HostPrecondition. `placement`:
+ * what counts, which may be that of a VM that was prepared beforehand.
+ */
+export function checkPlacement(
+  vm: string,
+  { vhostUserDevices }: Pick<VmDescription, 'vhostUserDevices'>,
+  placement: Placement,
+): void {
+  const problem = placement === Placement.CACHE ? null : findCopyProblem(vhostUserDevices);
+  if (problem === null) return;
+  throw new HostPrecondition(
+    `VM "${vm}" cannot move with placement COPY. ${problem.finding}. ${problem.fix}`,
+    {
+      reason: 'PLACEMENT_CACHE_NEEDED',
+      metadata: { devices: vhostUserDevices.join(', ') },
+    },
+  );
 }
 
 /** A paused guest is not moved: the destination would run it against its owner's will. */

@@ -3,6 +3,7 @@ import { IncomingState, type Incoming } from '@umem/api';
 import { Internal, messageOf, PageLoss } from '@umem/errors';
 import { events } from '../events.js';
 import { RegisteredVm } from '../vm/registered-vm.js';
+import { newRecord } from '../vm/vm-record.js';
 import { Destination } from './destination.js';
 import { releaseGuest, toUndoneOutcome } from './guest-release.js';
 import type { Failure, Migration } from './migration.js';
@@ -120,5 +121,5 @@ function toLoss(migration: Migration, destinationSays: string): Failure {
 
 /** The VM of a migration whose registration is gone, so that its guest can be given back all the same. */
 function unregistered(name: string, qmpPath: string): RegisteredVm {
-  return new RegisteredVm({ name, qmpPath, blocks: [], version: '', migrationId: '', moved: null });
+  return new RegisteredVm(newRecord(name, qmpPath));
 }

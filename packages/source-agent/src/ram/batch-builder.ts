@@ -1,4 +1,6 @@
 import { HEADER_ROOM, PageEncoding, type BatchRun, type OutgoingBatch } from '@umem/api';
+import { PageLoss } from '@umem/errors';
+import { NativeError } from '@umem/native';
 import { TARGET_PAGE_SIZE, type PageRange } from '@umem/ram';
 import type { SourceBlock } from './source-ram.js';
 
@@ -53,16 +55,22 @@ export class BatchBuilder {
     return this.#runs.length >= FULL_RUNS;
   }
 
-  /** Appends pages; ranges ascend and do not overlap, at most MAX_PAGES_PER_ADD in one. */
-  add({ pgoff, pageCount }: PageRange): void {
-    this.#block.reader.classify(pgoff, pageCount, TARGET_PAGE_SIZE, contents);
-    for (let from = 0; from < pageCount;) {
-      const content = contents[from] ?? -1;
-      let end = from + 1;
-      while (end < pageCount && contents[end] === content) end++;
-      if (content < 0) this.#addRaw(pgoff + from, end - from);
-      else this.#append(pgoff + from, end - from, PageEncoding.FILL, content);
-      from = end;
+  /**
+   * Appends pages; ranges ascend and do not overlap, at most MAX_PAGES_PER_ADD in one. Throws PageLoss when
+   * they cannot be read any more: the RAM file was cut or its memory is broken.
+   */
+  add(range: PageRange): void {
+    try {
+      this.#add(range);
+    } catch (cause) {
+      if (!(cause instanceof NativeError)) throw cause;
+      const { blockId } = this.#block;
+      const { pgoff, pageCount } = range;
+      throw new PageLoss(
+        `Pages ${pgoff} to ${pgoff + pageCount - 1} of block "${blockId}" cannot be read any more: ${cause.message}`,
+        ...([blockId, pgoff, pageCount] as const),
+        { cause },
+      );
     }
   }
 
@@ -73,6 +81,18 @@ export class BatchBuilder {
       buffer: this.#buffer,
       dataBytes: this.#rawPages * TARGET_PAGE_SIZE,
     };
+  }
+
+  #add({ pgoff, pageCount }: PageRange): void {
+    this.#block.reader.classify(pgoff, pageCount, TARGET_PAGE_SIZE, contents);
+    for (let from = 0; from < pageCount;) {
+      const content = contents[from] ?? -1;
+      let end = from + 1;
+      while (end < pageCount && contents[end] === content) end++;
+      if (content < 0) this.#addRaw(pgoff + from, end - from);
+      else this.#append(pgoff + from, end - from, PageEncoding.FILL, content);
+      from = end;
+    }
   }
 
   #addRaw(pgoff: number, pageCount: number): void {

@@ -8,10 +8,12 @@ class Sent {
   readonly bitmaps: PageBitmap[];
   readonly order: BackgroundOrder;
 
-  constructor(pageCounts: number[]) {
+  constructor(pageCounts: number[], hostPages?: number[]) {
     this.bitmaps = pageCounts.map((pages) => new PageBitmap(pages));
-    this.order = new BackgroundOrder(pageCounts, (block, from, limit, max) =>
-      this.bitmap(block).nextMissing(from, limit, max),
+    this.order = new BackgroundOrder(
+      pageCounts,
+      (block, from, limit, max) => this.bitmap(block).nextMissing(from, limit, max),
+      hostPages,
     );
   }
 
@@ -92,6 +94,60 @@ describe('after a fault', () => {
     sent.next();
     sent.order.faulted({ block: 0, pgoff: 10_010 });
     expect(sent.next()).toBe('0:10128+64');
+  });
+});
+
+describe('to a destination with larger host pages', () => {
+  test('starts at the host page of a fault and goes outward by whole host pages', () => {
+    const sent = new Sent([100_000], [512]);
+    sent.order.faulted({ block: 0, pgoff: 51_300 });
+    expect(sent.take(8)).toEqual(Array.from({ length: 8 }, (_, i) => `0:${51_200 + 64 * i}+64`));
+    expect(sent.take(8)).toEqual(Array.from({ length: 8 }, (_, i) => `0:${50_688 + 64 * i}+64`));
+    expect(sent.next()).toBe('0:51712+64');
+  });
+
+  test('finishes the host page that it has begun before it follows a new fault', () => {
+    const sent = new Sent([100_000], [512]);
+    sent.take(3);
+    sent.order.faulted({ block: 0, pgoff: 51_200 });
+    expect(sent.take(6)).toEqual(['0:192+64', '0:256+64', '0:320+64', '0:384+64', '0:448+64', '0:51200+64']);
+  });
+
+  test('finishes a host page that was begun beyond the run that it named', () => {
+    const sent = new Sent([100_000], [512]);
+    sent.take(8);
+    const beyond = { pgoff: 512, pageCount: 448 };
+    sent.bitmap(0).addRange(beyond);
+    sent.order.went({ block: 0, ...beyond });
+    sent.order.faulted({ block: 0, pgoff: 51_200 });
+    expect(sent.take(2)).toEqual(['0:960+64', '0:51200+64']);
+  });
+
+  test('leaves at most one host page unfinished, whatever faults come', () => {
+    const faults = fc.array(fc.tuple(fc.nat(60), fc.nat(1), fc.nat(8191)), { maxLength: 40 });
+    fc.assert(
+      fc.property(faults, fc.integer({ min: 1, max: 64 }), (pairs, maxPages) => {
+        const sent = new Sent([8192, 8192], [512, 16]);
+        const unfinished = (): number =>
+          [512, 16].reduce((sum, hostPage, block) => {
+            const parts = Array.from({ length: 8192 / hostPage }, (_, i) => i * hostPage);
+            const missing = (from: number): number => {
+              let count = 0;
+              for (let page = from; page < from + hostPage; page++) count += +!sent.bitmap(block).has(page);
+              return count;
+            };
+            return sum + parts.map(missing).filter((count) => count > 0 && count < hostPage).length;
+          }, 0);
+        for (const [runs, block, pgoff] of pairs) {
+          for (let i = 0; i < runs; i++) sent.next(maxPages);
+          sent.order.faulted({ block, pgoff });
+          expect(unfinished()).toBeLessThanOrEqual(1);
+        }
+        while (sent.next(maxPages));
+        expect(sent.bitmaps.map((bitmap) => bitmap.count())).toEqual([8192, 8192]);
+      }),
+      { numRuns: 30 },
+    );
   });
 });
 

@@ -304,3 +304,41 @@ test.each(servers)('bytes that are not protobuf are INVALID_ARGUMENT at %s', asy
   client.close();
   await expectGoodLaneWorks();
 });
+
+describe.each(servers)('PLACED at %s', (server) => {
+  const open = (): Promise<LanePeer> =>
+    lab.open(LaneKind.BACKGROUND, { address: addressOf(server), generation: ++generation });
+
+  test('is ignored by a migration that frees nothing', async () => {
+    const lane = await open();
+    lane.placed('ram0', [0, 100]);
+    lane.background('ram0', [3]);
+    await lane.until(() => lane.copies('ram0', 3) > 0);
+  });
+
+  test('of a block that is not there is NOT_FOUND', async () => {
+    const lane = await open();
+    lane.placed('ram9', [0, 1]);
+    await expectEnd(lane, status.NOT_FOUND, 'ram9');
+  });
+
+  test.each([
+    [100, 1],
+    [99, 2],
+    [4_294_967_295, 4_294_967_295],
+  ])('of pages %i + %i past the end is OUT_OF_RANGE', async (pgoff, pageCount) => {
+    const lane = await open();
+    lane.placed('ram0', [0, 1], [pgoff, pageCount]);
+    await expectEnd(lane, status.OUT_OF_RANGE, String(pgoff), '100 pages');
+  });
+
+  test.each<[string, [number, number][]]>([
+    ['no range', []],
+    ['an empty range', [[5, 0]]],
+    ['too many ranges', Array.from({ length: 4064 }, () => [0, 1])],
+  ])('with %s is INVALID_ARGUMENT', async (_, ranges) => {
+    const lane = await open();
+    lane.placed('ram0', ...ranges);
+    await expectEnd(lane, status.INVALID_ARGUMENT, 'PLACED.ranges');
+  });
+});

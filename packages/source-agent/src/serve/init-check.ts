@@ -10,6 +10,8 @@ export type OpenLaneKind = LaneKind.DEMAND | LaneKind.BACKGROUND;
 export interface LaneOffer {
   readonly kind: OpenLaneKind;
   readonly generation: bigint;
+  /** Target pages in a host page of the peer: one entry per block of the source, in its order. */
+  readonly hostPages: readonly number[];
   /** One entry per block of the source, in its order; null where nothing was received. */
   readonly received: readonly (ReceivedBits | null)[];
 }
@@ -36,7 +38,8 @@ export function checkInit(init: Init, blocks: readonly RamBlock[]): LaneOffer {
       `Init.target_page_size_bytes is ${init.targetPageSizeBytes} and the source serves ${TARGET_PAGE_SIZE}`,
     );
   checkBlocks(init, blocks);
-  return { kind, generation: init.generation, received: toReceived(init.received, blocks) };
+  const received = toReceived(init.received, blocks);
+  return { kind, generation: init.generation, hostPages: toHostPages(init, blocks), received };
 }
 
 function toKind(kind: LaneKind): OpenLaneKind {
@@ -56,6 +59,15 @@ function checkBlocks(init: Init, blocks: readonly RamBlock[]): void {
     throw new HostPrecondition(
       `Init.blocks has ${theirs.length} entries and the source's RAM ${blocks.length} blocks: one is listed twice`,
     );
+}
+
+/** What a host page cannot be counts as one page. */
+function toHostPages(init: Init, blocks: readonly RamBlock[]): number[] {
+  return blocks.map(({ blockId, sizeBytes }) => {
+    const bytes = Number(init.blocks.find((block) => block.blockId === blockId)?.hostPageSizeBytes ?? 0n);
+    const isMultiple = bytes >= TARGET_PAGE_SIZE && bytes <= sizeBytes && bytes % TARGET_PAGE_SIZE === 0;
+    return isMultiple ? bytes / TARGET_PAGE_SIZE : 1;
+  });
 }
 
 function toReceived(

@@ -1,5 +1,5 @@
 import { LaneKind } from '@umem/api';
-import { Cancelled, NotFound, Overloaded, StaleSession } from '@umem/errors';
+import { Cancelled, NotFound, Overloaded, PageLoss, StaleSession } from '@umem/errors';
 import type { SentPages } from '../ram/sent-pages.js';
 import type { LaneOffer, OpenLaneKind } from './init-check.js';
 import type { EndLane, LaneGate, LanePass } from './lane-gate.js';
@@ -89,7 +89,7 @@ export class LaneRegistry implements LaneGate {
       this.#checkOpen();
     }
     // The first lane of a connection says what arrived of the one before; the rest is sent again.
-    if (peer.open.size === 0) peer.pages.restart(offer.received);
+    if (peer.open.size === 0) restart(peer.pages, offer);
     this.#checkLimits(peer, kind);
     const lane: OpenLane = { kind, generation, end };
     peer.open.add(lane);
@@ -118,4 +118,17 @@ export class LaneRegistry implements LaneGate {
         `This page server has ${peer.open.size} lanes and --max-lanes allows ${this.maxLanes}: end one first`,
       );
   }
+}
+
+/** Throws PageLoss when pages are missing that were confirmed, and so may be gone here. */
+function restart(pages: SentPages, { received }: LaneOffer): void {
+  const lost = pages.findLost(received);
+  if (lost)
+    throw new PageLoss(
+      `Init.received lacks page ${lost.pgoff} of block ${lost.block}, which this page server has confirmed as placed: the source has freed it (release_ram)`,
+      String(lost.block),
+      lost.pgoff,
+      1,
+    );
+  pages.restart(received);
 }

@@ -1,5 +1,5 @@
 import { LaneKind, type Malformed, type UmemRequest } from '@umem/api';
-import { toRanges, type PageRange } from '@umem/ram';
+import { TARGET_PAGE_SIZE, toRanges, type PageRange } from '@umem/ram';
 import { BatchBuilder, MAX_PAGES_PER_ADD } from '../ram/batch-builder.js';
 import type { SourceBlock } from '../ram/source-ram.js';
 import { BackgroundOrder } from './background-order.js';
@@ -28,6 +28,8 @@ const MIN_ROOM_PAGES = 16;
 export interface LaneSettings {
   readonly call: LaneCall;
   readonly kind: OpenLaneKind;
+  /** Pages in a host page of the peer, for each block. */
+  readonly hostPages: readonly number[];
   readonly session: ServeSession;
   readonly peer: Peer;
   /** Called once: with what was wrong, or null for a lane that came to its end. */
@@ -46,8 +48,6 @@ export class Lane {
   readonly #demand = new PageQueue();
   readonly #background = new PageQueue();
   readonly #order: BackgroundOrder;
-  /** Most RAW pages in one batch at background priority. */
-  readonly #turnPages: number;
   #lastFault: FaultedPage | null = null;
   #rateTimer: NodeJS.Timeout | null = null;
   #pumping = false;
@@ -60,14 +60,14 @@ export class Lane {
 
   /** The call's headers have been sent. Reads requests from now on. */
   constructor(settings: LaneSettings) {
-    const { call, session, peer } = settings;
+    const { call, hostPages, session, peer } = settings;
     this.#settings = settings;
     this.#writer = new LaneWriter(call, () => this.pump());
     this.#reader = new RequestReader(session.ram);
-    this.#turnPages = Math.min(MAX_PAGES_PER_ADD, session.bucket.pagesPerTurn());
     this.#order = new BackgroundOrder(
       session.ram.blocks.map(({ pageCount }) => pageCount),
       (block, from, limit, maxPages) => peer.pages.nextUnsent(block, from, limit, maxPages),
+      hostPages,
     );
     peer.lanes.add(this);
     call.on('data', (message: UmemRequest | Malformed) => this.#receive(message));
@@ -102,6 +102,11 @@ export class Lane {
     this.#finish();
   }
 
+  /** The rate limit has changed: what was to wait by the old one looks anew. */
+  rateChanged(): void {
+    if (this.#rateTimer) this.#afterDelay();
+  }
+
   #receive(message: UmemRequest | Malformed): void {
     if (this.#ended) return;
     try {
@@ -126,6 +131,9 @@ export class Lane {
         peer.counters.add('removedPages', request.pgoffs.length);
         this.#claimed = true;
         break;
+      case 'placed':
+        if (session.releasesRam) session.listener.onPlaced(peer.index, request.block.index, request.ranges);
+        return;
       case 'eoc':
         return session.listener.onEoc(peer.index);
     }
@@ -147,62 +155,72 @@ export class Lane {
 
   /** Sends one batch at background priority; false when there is none to send now. */
   #sendBackground(): boolean {
-    const { session, kind } = this.#settings;
+    const { session, kind, peer } = this.#settings;
     if (this.#writer.inFlight >= BACKGROUND_IN_FLIGHT) return false;
-    const pushing = kind === LaneKind.BACKGROUND && session.phase === 'pushing';
+    const pushing = kind === LaneKind.BACKGROUND && session.pushesTo(peer.index);
     if (this.#background.length === 0 && !pushing) return false;
-    const delayMs = session.bucket.delayMs();
-    if (delayMs > 0) {
-      this.#rateTimer ??= setTimeout(() => this.#afterDelay(), delayMs);
+    const { bucket } = session;
+    const turnPages = Math.min(MAX_PAGES_PER_ADD, bucket.pagesPerTurn());
+    const turnBytes = turnPages * TARGET_PAGE_SIZE;
+    if (!bucket.take(turnBytes)) {
+      this.#rateTimer ??= setTimeout(() => this.#afterDelay(), Math.max(1, bucket.delayMs()));
       return false;
     }
-    const waiting = this.#background.take(this.#turnPages);
-    if (!waiting) return this.#push();
-    this.#sendRequested(waiting, 'backgroundPages');
-    return true;
+    const waiting = this.#background.take(turnPages);
+    const sentBytes = waiting ? this.#sendRequested(waiting, 'backgroundPages') : this.#push(turnPages);
+    bucket.giveBack(turnBytes - (sentBytes ?? 0));
+    return sentBytes !== null;
   }
 
   #afterDelay(): void {
+    if (this.#rateTimer) clearTimeout(this.#rateTimer);
     this.#rateTimer = null;
     this.pump();
   }
 
-  /** Sends pages that were asked for, even if they were sent before: they may be late on another lane. */
-  #sendRequested({ block, pgoffs }: WaitingPages, counter: 'demandPages' | 'backgroundPages'): void {
+  /**
+   * Sends pages that were asked for, even if they were sent before: they may be late on another lane.
+   * Answers with the bytes.
+   */
+  #sendRequested({ block, pgoffs }: WaitingPages, counter: 'demandPages' | 'backgroundPages'): number {
     const { pages } = this.#settings.peer;
-    const wanted = new Set(pgoffs.filter((pgoff) => !pages.isRemoved(block.index, pgoff)));
-    if (wanted.size === 0) return;
+    const wanted = new Set(pgoffs.filter((pgoff) => !pages.isOver(block.index, pgoff)));
+    if (wanted.size === 0) return 0;
     const builder = this.#startBatch(block);
     for (const range of toRanges([...wanted].sort((a, b) => a - b))) {
       if (pages.claim(block.index, range).length > 0) this.#claimed = true;
       builder.add(range);
     }
-    this.#send(builder, counter);
+    return this.#send(builder, counter);
   }
 
-  /** Claims and sends the next pages in background order; false when nothing is left. */
-  #push(): boolean {
+  /** Claims and sends the next pages in background order; null when nothing is left, else the bytes. */
+  #push(turnPages: number): number | null {
     const { peer, session } = this.#settings;
     this.#followFaults();
-    const first = this.#order.next(this.#turnPages);
+    const first = this.#order.next(turnPages);
     const block = first && session.ram.blocks[first.block];
-    if (!block) return false;
+    if (!block) return null;
     const builder = this.#startBatch(block);
     for (let next: PageRange | null = first; next;) {
       for (const range of peer.pages.claim(block.index, next)) builder.add(range);
-      next = this.#continuation(block, next.pgoff + next.pageCount, builder);
+      this.#order.went({ block: block.index, ...next });
+      next = this.#continuation(block, next.pgoff + next.pageCount, builder, turnPages);
     }
     // Another lane may have been faster with all of them; then the next turn looks elsewhere.
-    if (builder.pages > 0) {
-      this.#claimed = true;
-      this.#send(builder, 'backgroundPages');
-    }
-    return true;
+    if (builder.pages === 0) return 0;
+    this.#claimed = true;
+    return this.#send(builder, 'backgroundPages');
   }
 
   /** More unsent pages right after `from`, as long as constant pages leave the batch small. */
-  #continuation(block: SourceBlock, from: number, builder: BatchBuilder): PageRange | null {
-    const room = this.#turnPages - builder.rawPages;
+  #continuation(
+    block: SourceBlock,
+    from: number,
+    builder: BatchBuilder,
+    turnPages: number,
+  ): PageRange | null {
+    const room = turnPages - builder.rawPages;
     if (room < MIN_ROOM_PAGES || builder.isFull || builder.pages >= MAX_BATCH_PAGES) return null;
     const { pages } = this.#settings.peer;
     const limit = Math.min(block.pageCount, from + MAX_PAGES_PER_ADD);
@@ -210,7 +228,8 @@ export class Lane {
   }
 
   #followFaults(): void {
-    const fault = this.#settings.peer.newestFault.get();
+    const { session, peer } = this.#settings;
+    const fault = session.followsFaults ? peer.newestFault.get() : null;
     if (!fault || (fault.block === this.#lastFault?.block && fault.pgoff === this.#lastFault.pgoff)) return;
     this.#lastFault = fault;
     this.#order.faulted(fault);
@@ -220,13 +239,13 @@ export class Lane {
     return new BatchBuilder(block, this.#writer.takeBuffer());
   }
 
-  #send(builder: BatchBuilder, counter: 'demandPages' | 'backgroundPages'): void {
-    const { session, peer } = this.#settings;
+  #send(builder: BatchBuilder, counter: 'demandPages' | 'backgroundPages'): number {
+    const { peer } = this.#settings;
     peer.counters.add(counter, builder.pages);
     peer.counters.add('fillPages', builder.fillPages);
     peer.counters.add('wireBytes', builder.wireBytes);
-    if (counter === 'backgroundPages') session.bucket.pay(builder.wireBytes);
     this.#writer.send(builder.build());
+    return builder.wireBytes;
   }
 
   #reportAllSent(): void {

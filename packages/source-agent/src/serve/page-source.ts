@@ -44,7 +44,8 @@ async function open(call: LaneCall, sessions: ServeSessions, gate: LaneGate): Pr
     return error === null ? void call.end() : fail(call, error);
   }
   call.sendMetadata(new Metadata());
-  lane = new Lane({ call, kind: offer.kind, session, peer, onEnd: (error) => pass.release(error) });
+  const { kind, hostPages } = offer;
+  lane = new Lane({ call, kind, hostPages, session, peer, onEnd: (error) => pass.release(error) });
 }
 
 function readToken(call: LaneCall): string {

@@ -1,6 +1,6 @@
 import type { Malformed, UmemRequest } from '@umem/api';
 import { InvalidArgument, NotFound, PgoffOutOfRange } from '@umem/errors';
-import { MAX_PGOFFS_PER_MESSAGE } from '@umem/ram';
+import { MAX_PGOFFS_PER_MESSAGE, type PageRange } from '@umem/ram';
 import type { SourceBlock, SourceRam } from '../ram/source-ram.js';
 
 /** Pages of one block that a message names: each pgoff lies in the block. */
@@ -10,8 +10,15 @@ export interface PageRequest {
   readonly pgoffs: readonly number[];
 }
 
+/** Pages that are in place at the destination: each range lies in the block. */
+export interface PlacedPages {
+  readonly kind: 'placed';
+  readonly block: SourceBlock;
+  readonly ranges: readonly PageRange[];
+}
+
 /** A request after INIT, checked. */
-export type LaneRequest = PageRequest | { readonly kind: 'eoc' };
+export type LaneRequest = PageRequest | PlacedPages | { readonly kind: 'eoc' };
 
 /** Commands that _CONT can continue, by the name they have in the protocol. */
 const WIRE_NAMES = { demand: 'ON_DEMAND', background: 'BACKGROUND', remove: 'REMOVE' } as const;
@@ -46,6 +53,9 @@ export class RequestReader {
       case 'remove':
         this.#previous = null;
         return this.#pages('remove', command.value.blockId, command.value.pgoffs);
+      case 'placed':
+        this.#previous = null;
+        return this.#placed(command.value.blockId, command.value.ranges);
       case 'eoc':
         return { kind: 'eoc' };
       case 'init':
@@ -64,15 +74,24 @@ export class RequestReader {
 
   #pages(kind: PageRequest['kind'], blockId: string, pgoffs: readonly number[]): PageRequest {
     const name = WIRE_NAMES[kind];
-    const block = this.#ram.find(blockId);
-    if (!block) {
-      const known = this.#ram.blocks.map((one) => `"${one.blockId}"`).join(', ');
-      throw new NotFound(
-        `${name}.block_id names block "${blockId}", which this VM does not have; it has ${known}`,
-      );
-    }
+    const block = this.#block(name, blockId);
     checkPgoffs(name, block, pgoffs);
     return { kind, block, pgoffs };
+  }
+
+  #placed(blockId: string, ranges: readonly PageRange[]): PlacedPages {
+    const block = this.#block('PLACED', blockId);
+    checkRanges('PLACED', block, ranges);
+    return { kind: 'placed', block, ranges };
+  }
+
+  #block(name: string, blockId: string): SourceBlock {
+    const block = this.#ram.find(blockId);
+    if (block) return block;
+    const known = this.#ram.blocks.map((one) => `"${one.blockId}"`).join(', ');
+    throw new NotFound(
+      `${name}.block_id names block "${blockId}", which this VM does not have; it has ${known}`,
+    );
   }
 
   #continued(kind: 'demand' | 'background', pgoffs: readonly number[]): PageRequest {
@@ -98,5 +117,24 @@ function checkPgoffs(name: string, { blockId, pageCount }: SourceBlock, pgoffs: 
     throw new PgoffOutOfRange(
       `${name}.pgoffs names page ${outside} of block "${blockId}", which has ${pageCount} pages (0 to ${pageCount - 1})`,
       { metadata: { blockId, pgoff: String(outside), pageCount: String(pageCount) } },
+    );
+}
+
+function checkRanges(name: string, { blockId, pageCount }: SourceBlock, ranges: readonly PageRange[]): void {
+  if (ranges.length === 0) throw new InvalidArgument(`${name}.ranges is empty: name at least one range`);
+  if (ranges.length > MAX_PGOFFS_PER_MESSAGE)
+    throw new InvalidArgument(
+      `${name}.ranges has ${ranges.length} entries and ${MAX_PGOFFS_PER_MESSAGE} is the most: send several messages`,
+    );
+  const empty = ranges.find((range) => range.pageCount === 0);
+  if (empty)
+    throw new InvalidArgument(
+      `${name}.ranges has a range of 0 pages at page ${empty.pgoff}: name at least one page`,
+    );
+  const outside = ranges.find((range) => range.pgoff + range.pageCount > pageCount);
+  if (outside)
+    throw new PgoffOutOfRange(
+      `${name}.ranges names ${outside.pageCount} pages from page ${outside.pgoff} of block "${blockId}", which has ${pageCount} pages (0 to ${pageCount - 1})`,
+      { metadata: { blockId, pgoff: String(outside.pgoff), pageCount: String(pageCount) } },
     );
 }

@@ -10,9 +10,18 @@ export interface SendCounts {
   readonly wireBytes: number;
   /** Pages that the guest gave up. */
   readonly removedPages: number;
+  /** Pages that were freed here because they are in place there. */
+  readonly releasedPages: number;
 }
 
-const FIELDS = ['demandPages', 'backgroundPages', 'fillPages', 'wireBytes', 'removedPages'] as const;
+const FIELDS = [
+  'demandPages',
+  'backgroundPages',
+  'fillPages',
+  'wireBytes',
+  'removedPages',
+  'releasedPages',
+] as const;
 
 /** Counters that lanes on all threads add to. */
 export class SendCounters {

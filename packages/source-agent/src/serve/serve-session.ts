@@ -1,5 +1,6 @@
 import { NotFound, PermissionDenied } from '@umem/errors';
-import { pagesIn } from '@umem/ram';
+import { native } from '@umem/native';
+import { pagesIn, TARGET_PAGE_SIZE, type PageRange } from '@umem/ram';
 import { SentPages, type SentPagesShare } from '../ram/sent-pages.js';
 import { SourceRam, type OpenBlock } from '../ram/source-ram.js';
 import { NewestFault } from './newest-fault.js';
@@ -9,17 +10,23 @@ import { TokenBucket } from './token-bucket.js';
 
 /**
  * parked: the guest runs, requests wait. frozen: its RAM is immutable, requests are answered.
- * pushing: background lanes push what is missing.
+ * on-demand: background lanes push what is missing, but not those of the destination, which shall get
+ * pages by faults alone. pushing: all background lanes push.
  */
-export type Phase = 'parked' | 'frozen' | 'pushing';
+export type Phase = 'parked' | 'frozen' | 'on-demand' | 'pushing';
+
+/** Index of the page server to which the VM moves; others come by `createToken`. */
+export const DESTINATION = 0;
 
 /** What every thread must know to serve a migration's lanes; can be posted to a worker. */
 export interface SessionShare {
   readonly migrationId: string;
   readonly blocks: readonly OpenBlock[];
-  /** 0: no limit. */
-  readonly bytesPerSecond: number;
   readonly bucket: SharedArrayBuffer;
+  /** Whether pages are freed here once they are confirmed. */
+  readonly releasesRam: boolean;
+  /** Whether the background goes to where the newest faults are. */
+  readonly followsFaults: boolean;
 }
 
 /** One page server of a migration: who it is and what it was sent; can be posted to a worker. */
@@ -37,12 +44,16 @@ export interface SessionListener {
   onAllSent(peer: number): void;
   /** The page server said EOC. */
   onEoc(peer: number): void;
+  /** The page server has pages in place. Called only where pages are freed. */
+  onPlaced(peer: number, block: number, ranges: readonly PageRange[]): void;
 }
 
 /** An open lane, as its session sees it. */
 export interface SessionLane {
   /** Something may be possible now that was not before. */
   pump(): void;
+  /** The bucket has another rate. */
+  rateChanged(): void;
 }
 
 /** One page server, as one thread sees it. Each token is one page server. */
@@ -70,7 +81,7 @@ export class ServeSession {
   ) {
     this.#share = share;
     this.ram = SourceRam.open(share.blocks);
-    this.bucket = new TokenBucket(share.bytesPerSecond, share.bucket);
+    this.bucket = new TokenBucket(share.bucket);
   }
 
   get migrationId(): string {
@@ -79,6 +90,19 @@ export class ServeSession {
 
   get blocks(): readonly OpenBlock[] {
     return this.#share.blocks;
+  }
+
+  get releasesRam(): boolean {
+    return this.#share.releasesRam;
+  }
+
+  get followsFaults(): boolean {
+    return this.#share.followsFaults;
+  }
+
+  /** Whether background lanes of a page server push. */
+  pushesTo(peer: number): boolean {
+    return this.#phase === 'pushing' || (this.#phase === 'on-demand' && peer !== DESTINATION);
   }
 
   get phase(): Phase {
@@ -120,6 +144,19 @@ export class ServeSession {
     for (const lane of [...(this.#peers[peer]?.lanes ?? [])]) lane.pump();
   }
 
+  /** Lets lanes that wait for the bucket see its new rate. */
+  rateChanged(): void {
+    for (const { lanes } of this.#peers) for (const lane of [...lanes]) lane.rateChanged();
+  }
+
+  /** Frees pages of the RAM file: whole host pages. Throws NativeError. */
+  punch(block: number, { pgoff, pageCount }: PageRange): void {
+    const { fd } = this.blocks[block] ?? {};
+    if (fd === undefined)
+      throw new RangeError(`There is no block ${block}: the VM has ${this.blocks.length}`);
+    native.punchHole(fd, pgoff * TARGET_PAGE_SIZE, pageCount * TARGET_PAGE_SIZE);
+  }
+
   /** Unmaps the RAM; lanes must have ended. */
   close(): void {
     this.ram.close();
@@ -136,6 +173,10 @@ export class ServeSessions {
 
   remove(session: ServeSession): void {
     if (this.#byId.get(session.migrationId) === session) this.#byId.delete(session.migrationId);
+  }
+
+  all(): ServeSession[] {
+    return [...this.#byId.values()];
   }
 
   find(migrationId: string): ServeSession | undefined {

@@ -1,20 +1,25 @@
 import { LaneKind } from '@umem/api';
 import type { Logger } from '@umem/daemon';
-import { Overloaded } from '@umem/errors';
-import { pagesIn } from '@umem/ram';
+import { HostPrecondition, Overloaded } from '@umem/errors';
+import { pagesIn, type PageRange } from '@umem/ram';
 import { events } from '../events.js';
 import { SentPages } from '../ram/sent-pages.js';
 import type { OpenBlock } from '../ram/source-ram.js';
 import { LaneRegistry } from './lane-registry.js';
 import { NewestFault } from './newest-fault.js';
+import { RamRelease } from './ram-release.js';
 import { SendCounters, type SendCounts } from './send-counters.js';
-import { ServeSession, type PeerShare, type SessionListener, type SessionShare } from './serve-session.js';
+import {
+  DESTINATION,
+  ServeSession,
+  type PeerShare,
+  type Phase,
+  type SessionListener,
+  type SessionShare,
+} from './serve-session.js';
 import { createToken, toDigest } from './token.js';
 import { TokenBucket } from './token-bucket.js';
 import type { BackgroundWorkers } from './worker/background-workers.js';
-
-/** The page server to which the VM moves; others come by `createToken`. */
-const DESTINATION = 0;
 
 /** Page servers beside the destination's, per migration. */
 const MAX_FURTHER_TOKENS = 16;
@@ -33,7 +38,11 @@ export interface SourceSessionSettings {
   readonly blocks: readonly OpenBlock[];
   /** Of all background lanes together; 0: no limit. */
   readonly bytesPerSecond: number;
+  /** Free pages as the destination confirms them; the blocks are then open for writing. */
+  readonly releasesRam: boolean;
   readonly maxLanes: number;
+  /** Whether the background goes to where the newest faults are. */
+  readonly followsFaults: boolean;
   readonly workers: BackgroundWorkers;
   readonly log: Logger;
   readonly listener: SourceSessionListener;
@@ -48,13 +57,15 @@ export class SourceSession {
   readonly #share: SessionShare;
   readonly #counters: SendCounters[] = [];
   readonly #eocFrom = new Set<number>();
+  #release: RamRelease | null = null;
+  #releaseFailed = false;
   #closing: Promise<void> | null = null;
 
   private constructor(settings: SourceSessionSettings) {
-    const { migrationId, blocks, bytesPerSecond, maxLanes } = settings;
+    const { migrationId, blocks, bytesPerSecond, releasesRam, followsFaults, maxLanes } = settings;
     this.#settings = settings;
-    const bucket = new TokenBucket(bytesPerSecond).share;
-    this.#share = { migrationId, blocks, bytesPerSecond, bucket };
+    const bucket = TokenBucket.create(bytesPerSecond).share;
+    this.#share = { migrationId, blocks, bucket, releasesRam, followsFaults };
     this.local = new ServeSession(this.#share, this.#sessionListener());
     this.registry = new LaneRegistry(maxLanes, {
       onLaneOpened: (peer, kind, generation) => {
@@ -85,7 +96,8 @@ export class SourceSession {
 
   /**
    * A token for one page server: the first is the destination's. Throws Overloaded when there are
-   * too many. The token is kept nowhere but in what this answers.
+   * too many, HostPrecondition when RAM is freed as the destination gets it. The token is kept nowhere
+   * but in what this answers.
    */
   async createToken(): Promise<string> {
     const index = this.#counters.length;
@@ -93,11 +105,19 @@ export class SourceSession {
       throw new Overloaded(
         `Migration ${this.#share.migrationId} has ${MAX_FURTHER_TOKENS} lane tokens besides the destination's, which is the most`,
       );
+    if (index > DESTINATION && this.#share.releasesRam)
+      throw new HostPrecondition(
+        `Migration ${this.#share.migrationId} frees source pages as its destination confirms them (release_ram): it can serve no other page server`,
+      );
     const token = createToken();
     const pages = new SentPages(this.#share.blocks.map(pagesIn));
     const counters = new SendCounters();
     this.#counters.push(counters);
     this.registry.addPeer(index, pages);
+    if (index === DESTINATION && this.#share.releasesRam)
+      this.#release = new RamRelease(this.#share.blocks, pages, (block, ranges) =>
+        this.#punch(block, ranges),
+      );
     const peer: PeerShare = {
       index,
       tokenDigest: toDigest(token),
@@ -115,9 +135,24 @@ export class SourceSession {
     this.#enter('frozen');
   }
 
-  /** The guest runs on the destination: background lanes push. */
-  push(): void {
-    this.#enter('pushing');
+  /**
+   * Background lanes push from now on; those of the destination only if it is not to get pages by
+   * faults alone. Only once the guest runs there.
+   */
+  push({ toDestination = true } = {}): void {
+    this.#enter(toDestination ? 'pushing' : 'on-demand');
+  }
+
+  /** The guest runs on the destination: pages that it has confirmed are freed, if that is wanted. */
+  allowRelease(): void {
+    this.#release?.allow();
+  }
+
+  /** Limits all background lanes together from now on; 0: no limit. */
+  setRate(bytesPerSecond: number): void {
+    this.local.bucket.setRate(bytesPerSecond);
+    this.local.rateChanged();
+    this.#settings.workers.rateChanged(this.#share.migrationId);
   }
 
   get migrationId(): string {
@@ -149,7 +184,7 @@ export class SourceSession {
     this.local.close();
   }
 
-  #enter(phase: 'frozen' | 'pushing'): void {
+  #enter(phase: Phase): void {
     this.local.enter(phase);
     this.#settings.workers.enter(this.#share.migrationId, phase);
   }
@@ -169,7 +204,23 @@ export class SourceSession {
         if (peer === DESTINATION) this.#settings.listener.onEoc();
         void this.registry.endLanes(peer, null);
       },
+      onPlaced: (peer, block, ranges) => {
+        if (peer === DESTINATION) this.#release?.placed(block, ranges);
+      },
     };
+  }
+
+  /** On a worker thread, for freeing takes time and this thread answers demand. */
+  #punch(block: number, ranges: readonly PageRange[]): void {
+    const pages = ranges.reduce((sum, { pageCount }) => sum + pageCount, 0);
+    this.#settings.workers.punch(this.#share.migrationId, block, ranges).then(
+      () => this.#counters[DESTINATION]?.add('releasedPages', pages),
+      (error: unknown) => {
+        // The pages just stay; once is enough to tell.
+        if (!this.#releaseFailed && !this.#closing) this.#log(events.releaseFailed, DESTINATION, { error });
+        this.#releaseFailed = true;
+      },
+    );
   }
 
   #reportLanes(peer: number): void {

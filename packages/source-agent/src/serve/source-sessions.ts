@@ -1,6 +1,7 @@
 import type { Address, LaneServer } from '@umem/api';
 import type { Logger } from '@umem/daemon';
 import { NotFound } from '@umem/errors';
+import type { InheritedSocket } from './inherited-lanes.js';
 import type { LaneOffer } from './init-check.js';
 import type { EndLane, LaneGate, LanePass } from './lane-gate.js';
 import { createPageSource } from './page-source.js';
@@ -11,6 +12,8 @@ import { BackgroundWorkers } from './worker/background-workers.js';
 export interface SourceSessionsSettings {
   /** Per page server, the demand lane included. */
   readonly maxLanes: number;
+  /** Whether the background goes to where the newest faults are. */
+  readonly followsFaults: boolean;
   /** Worker threads for background lanes. */
   readonly workers: number;
   /** Where the first worker listens. */
@@ -21,7 +24,7 @@ export interface SourceSessionsSettings {
 /** What is special about one session. */
 export type OpenSession = Pick<
   SourceSessionSettings,
-  'migrationId' | 'blocks' | 'bytesPerSecond' | 'listener'
+  'migrationId' | 'blocks' | 'bytesPerSecond' | 'releasesRam' | 'listener'
 >;
 
 /** All migrations whose pages this agent serves, and the threads that serve them. */
@@ -51,6 +54,11 @@ export class SourceSessions implements LaneGate {
     return this.#workers?.addresses ?? [];
   }
 
+  /** Lets the workers serve connected sockets, which they own from then on. */
+  serveInWorkers(sockets: readonly InheritedSocket[]): void {
+    this.#workers?.serve(sockets);
+  }
+
   /** Sessions that are open. */
   list(): SourceSession[] {
     return [...this.#open.values()];
@@ -58,9 +66,10 @@ export class SourceSessions implements LaneGate {
 
   /** Opens a session; from now on its lanes are let in. Close it with `close`. */
   async open(one: OpenSession): Promise<SourceSession> {
-    const { maxLanes, log } = this.#settings;
+    const { maxLanes, followsFaults, log } = this.#settings;
     if (!this.#workers) throw new TypeError('The sessions have not been started');
-    const session = await SourceSession.open({ ...one, maxLanes, workers: this.#workers, log });
+    const workers = this.#workers;
+    const session = await SourceSession.open({ ...one, maxLanes, followsFaults, workers, log });
     this.#open.set(one.migrationId, session);
     this.#local.add(session.local);
     return session;

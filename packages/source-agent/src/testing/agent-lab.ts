@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
@@ -9,8 +9,10 @@ import {
   MigrationState,
   VmServiceClient,
   type CreateMigrationRequest,
+  type LaneToken,
   type Migration,
   type MigrationOptions,
+  type UpdateMigrationRequest,
   type Vm,
 } from '@umem/api';
 import { silentLogger, startDaemon, type StartedDaemon } from '@umem/daemon';
@@ -104,6 +106,11 @@ export class AgentLab {
     return readFileSync(join(this.#guestDirs.get(name) ?? '', blockId));
   }
 
+  /** Bytes that a guest's RAM file takes up. */
+  allocatedBytes(name = 'vm1', blockId = 'ram0'): number {
+    return statSync(join(this.#guestDirs.get(name) ?? '', blockId)).blocks * 512;
+  }
+
   register(name: string, qmpPath: string): Promise<Vm> {
     return call(this.vms, this.vms.registerVm, { name, qmpPath }, PEER);
   }
@@ -126,6 +133,7 @@ export class AgentLab {
         releaseRam: false,
         sourceAfter: 0,
         timeoutSeconds: 0,
+        placement: 0,
         ...options,
       },
       profile: '',
@@ -147,6 +155,18 @@ export class AgentLab {
       { migration },
       { ...PEER, timeoutMs: 30_000 },
     );
+  }
+
+  finish(migration = 'vm1'): Promise<Migration> {
+    return call(this.migrations, this.migrations.finishMigration, { migration }, PEER);
+  }
+
+  update(change: Omit<UpdateMigrationRequest, 'migration'>, migration = 'vm1'): Promise<Migration> {
+    return call(this.migrations, this.migrations.updateMigration, { migration, ...change }, PEER);
+  }
+
+  createLaneToken(migration = 'vm1'): Promise<LaneToken> {
+    return call(this.migrations, this.migrations.createLaneToken, { migration }, PEER);
   }
 
   /** Every update until `accepts` or the end of the stream; the last one accepted is last. */

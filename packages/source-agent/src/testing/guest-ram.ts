@@ -1,4 +1,4 @@
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, writeSync } from 'node:fs';
 import { native } from '@umem/native';
 import { TARGET_PAGE_SIZE } from '@umem/ram';
 import type { OpenBlock } from '../ram/source-ram.js';
@@ -28,6 +28,11 @@ export class GuestRam {
     if (content === 'hole') return Buffer.alloc(TARGET_PAGE_SIZE);
     if (content === 'text') return Buffer.alloc(TARGET_PAGE_SIZE, `block ${block} page ${page} `);
     return Buffer.alloc(TARGET_PAGE_SIZE, content);
+  }
+
+  /** Bytes that a block takes up in memory. */
+  allocatedBytes(block = 0): number {
+    return fstatSync(this.blocks[block]?.fd ?? -1).blocks * 512;
   }
 
   close(): void {

@@ -28,7 +28,7 @@ export class LanePeer {
   /** `block/pgoff` → the last copy that came. */
   readonly pages = new Map<string, Buffer>();
   /** pgoffs of each batch, in the order of their arrival. */
-  readonly batches: { blockId: string; pgoffs: number[]; bytes: number }[] = [];
+  readonly batches: { blockId: string; pgoffs: number[]; bytes: number; atMs: number }[] = [];
   /** Resolves when the source accepted the lane, or it ended. */
   readonly accepted: Promise<boolean>;
   readonly eos: Promise<void>;
@@ -94,6 +94,11 @@ export class LanePeer {
     this.send({ $case: 'remove', value: { blockId, pgoffs } });
   }
 
+  placed(blockId: string, ...ranges: [pgoff: number, pageCount: number][]): void {
+    const value = { blockId, ranges: ranges.map(([pgoff, pageCount]) => ({ pgoff, pageCount })) };
+    this.send({ $case: 'placed', value });
+  }
+
   eoc(): void {
     this.send({ $case: 'eoc', value: {} });
   }
@@ -152,7 +157,7 @@ export class LanePeer {
       }
     }
     if (at !== data.length) throw new Error(`The runs need ${at} bytes and ${data.length} came`);
-    this.batches.push({ blockId, pgoffs, bytes: reply.messageBytes });
+    this.batches.push({ blockId, pgoffs, bytes: reply.messageBytes, atMs: performance.now() });
   }
 }
 

@@ -3,6 +3,7 @@ import {
   IncomingServiceService,
   IncomingState,
   LaneKind,
+  Placement,
   SERVER,
   streaming,
   toServiceError,
@@ -35,6 +36,8 @@ export class ScriptedDestination {
   lanes: LanePeer[] = [];
   target: LaneTarget | null = null;
   deviceStateBytes = 0;
+  confirmPlaced: boolean | null = null;
+  intake: { placement: Placement; postcopyFlags: number } | null = null;
   /** Ends the pages by itself as soon as every lane has sent EOS. */
   autoFinish = true;
   #incoming = new Watchable<Incoming | null>(null);
@@ -124,6 +127,8 @@ export class ScriptedDestination {
       blockedThreads: [],
       recoveries: 0n,
       pendingRequests: 0n,
+      touchRequests: 0n,
+      touchedPages: 0n,
     };
   }
 
@@ -152,7 +157,8 @@ export class ScriptedDestination {
         await this.#step('preflight');
         return { checks: [{ check: 'ram-space', passed: true, finding: 'enough', fix: '' }] };
       }),
-      prepareIncoming: unary(async ({ name, blocks }) => {
+      prepareIncoming: unary(async ({ name, blocks, placement, postcopyFlags }) => {
+        this.intake = { placement, postcopyFlags };
         await this.#step('prepare');
         this.#incoming.set(newIncoming(name, blocks));
         return this.#require();
@@ -202,9 +208,10 @@ export class ScriptedDestination {
     };
   }
 
-  async #connect({ target, blocks }: ConnectIncomingRequest): Promise<Incoming> {
+  async #connect({ target, blocks, confirmPlaced }: ConnectIncomingRequest): Promise<Incoming> {
     await this.#step('connect');
     this.target = target ?? null;
+    this.confirmPlaced = confirmPlaced;
     this.#blocks = blocks.map(({ blockId, sizeBytes }) => ({
       blockId,
       sizeBytes: Number(sizeBytes),
@@ -231,5 +238,6 @@ function newIncoming(name: string, blocks: RamBlockMessage[]): Incoming {
     umemState: UmemState.AWAITING_HANDOFF,
     resumedAtUnixUs: 0n,
     pageServerLost: false,
+    placement: Placement.COPY,
   };
 }

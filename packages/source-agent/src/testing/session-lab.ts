@@ -11,7 +11,9 @@ import { LanePeer } from './lane-peer.js';
 export interface LabSettings {
   readonly ram?: GuestRam;
   readonly bytesPerSecond?: number;
+  readonly releasesRam?: boolean;
   readonly maxLanes?: number;
+  readonly followsFaults?: boolean;
   readonly workers?: number;
 }
 
@@ -36,11 +38,16 @@ export class SessionLab {
   static async start({
     ram = new GuestRam({ ram0: 1000 }),
     bytesPerSecond = 0,
+    releasesRam = false,
     maxLanes = 8,
+    followsFaults = true,
     workers = 1,
   }: LabSettings = {}): Promise<SessionLab> {
     const workerListen = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-    const sessions = await SourceSessions.start({ maxLanes, workers, workerListen, log: silentLogger });
+    const sessions = await SourceSessions.start({
+      ...{ maxLanes, followsFaults, workers, workerListen },
+      log: silentLogger,
+    });
     const server = new Server(SERVER);
     server.addService(LaneServerService, sessions.laneServer);
     const port = await new Promise<number>((resolve, reject) => {
@@ -54,6 +61,7 @@ export class SessionLab {
       migrationId: lab.migrationId,
       blocks: ram.blocks,
       bytesPerSecond,
+      releasesRam,
       listener,
     });
     lab.token = await lab.session.createToken();

@@ -69,6 +69,11 @@ export class RegisteredVm {
       );
   }
 
+  /** A migration that an earlier process began has it, whether its guest has moved or not. */
+  continueMigration(migrationId: string): void {
+    this.#movingBy = migrationId;
+  }
+
   /** Throws WrongState while a migration has it. */
   requireIdle(clause: string): void {
     if (this.#movingBy !== null)
@@ -96,8 +101,13 @@ export class RegisteredVm {
    */
   async look(timeoutMs?: number): Promise<Vm> {
     const look = await this.vmm.use(lookAt, timeoutMs);
-    const { blocks, version } = look.description;
-    this.#record = { ...this.#record, blocks: blocks.map(toPlainBlock), version };
+    const { blocks, version, vhostUserDevices } = look.description;
+    this.#record = {
+      ...this.#record,
+      blocks: blocks.map(toPlainBlock),
+      version,
+      vhostUserDevices: [...vhostUserDevices],
+    };
     return this.#toMessage(look);
   }
 
@@ -121,7 +131,7 @@ export class RegisteredVm {
   }
 
   #toMessage(look: Look | null): Vm {
-    const { name, qmpPath, blocks, version, migrationId, moved } = this.#record;
+    const { name, qmpPath, blocks, version, migrationId, moved, vhostUserDevices } = this.#record;
     const runState = look ? RUN_STATES[look.runState] : VmRunState.UNSPECIFIED;
     return {
       name,
@@ -131,6 +141,7 @@ export class RegisteredVm {
       vmmPid: look?.description.pid ?? 0,
       vmmVersion: version,
       migrationId,
+      vhostUserDevices,
     };
   }
 

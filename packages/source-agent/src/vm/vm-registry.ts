@@ -5,7 +5,7 @@ import { AlreadyExists, NotFound, Overloaded } from '@umem/errors';
 import { z } from 'zod';
 import { events } from '../events.js';
 import { RegisteredVm } from './registered-vm.js';
-import { vmRecordSchema } from './vm-record.js';
+import { newRecord, vmRecordSchema } from './vm-record.js';
 
 /** How long a VMM may take to answer when it is registered. */
 const REGISTER_TIMEOUT_MS = 5_000;
@@ -100,8 +100,7 @@ export class VmRegistry {
       throw new AlreadyExists(
         `VM "${name}" is registered with QMP socket ${known.qmpPath}, not ${qmpPath}: unregister it first or choose another name`,
       );
-    const record = { name, qmpPath, blocks: [], version: '', migrationId: '', moved: null };
-    const vm = known ?? new RegisteredVm(record);
+    const vm = known ?? new RegisteredVm(newRecord(name, qmpPath));
     const found = await vm.register(REGISTER_TIMEOUT_MS);
     const { vmmVersion, vmmPid } = found;
     this.#vms.set(name, vm);

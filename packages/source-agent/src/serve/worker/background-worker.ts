@@ -1,6 +1,7 @@
+import type { Socket } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { LaneServerService, SERVER } from '@umem/api';
+import { LaneServerService, openSocket, SERVER, serveOver } from '@umem/api';
 import { createPageSource } from '../page-source.js';
 import { ServeSession, ServeSessions } from '../serve-session.js';
 import type { FromWorker, SessionSnapshot, ToWorker, WorkerStart } from './messages.js';
@@ -15,6 +16,8 @@ if (!port) throw new Error('This is the entry of a worker thread of umem-source-
 const { address } = workerData as WorkerStart;
 
 const sessions = new ServeSessions();
+/** Of `serve`; the server knows nothing of them. */
+const sockets = new Set<Socket>();
 const gate = new RemoteGate(() => main);
 const main = new ThreadCalls<FromWorker, ToWorker>(port, obey, (error) => {
   // Nobody waits for a note's answer: the thread dies of it, is reported and started anew.
@@ -43,10 +46,18 @@ function obey(message: ToWorker): Promise<void> | void {
       return sessions.find(message.migrationId)?.enter(message.phase);
     case 'pump':
       return sessions.find(message.migrationId)?.pump(message.peer);
+    case 'rateChanged':
+      return sessions.find(message.migrationId)?.rateChanged();
+    case 'punch':
+      return punch(message);
     case 'endLane':
       return gate.endLane(message.lane, message.error);
     case 'close':
       return close(message.migrationId);
+    case 'serve':
+      return serve(message);
+    case 'stop':
+      return stop();
   }
 }
 
@@ -55,10 +66,16 @@ function open({ share, peers, phase }: SessionSnapshot): void {
   const session = new ServeSession(share, {
     onAllSent: (peer) => main.tell({ type: 'allSent', migrationId, peer }),
     onEoc: (peer) => main.tell({ type: 'eoc', migrationId, peer }),
+    onPlaced: (peer, block, ranges) => main.tell({ type: 'placed', migrationId, peer, block, ranges }),
   });
   for (const peer of peers) session.addPeer(peer);
   session.enter(phase);
   sessions.add(session);
+}
+
+function punch({ migrationId, block, ranges }: Extract<ToWorker, { type: 'punch' }>): void {
+  const session = sessions.find(migrationId);
+  for (const range of ranges) session?.punch(block, range);
 }
 
 function close(migrationId: string): void {
@@ -66,4 +83,22 @@ function close(migrationId: string): void {
   if (!session) return;
   sessions.remove(session);
   session.close();
+}
+
+function serve({ fd, inherited }: Extract<ToWorker, { type: 'serve' }>): void {
+  const socket = openSocket(fd);
+  sockets.add(socket);
+  socket.once('close', () => {
+    sockets.delete(socket);
+    main.tell({ type: 'connectionEnded', inherited });
+  });
+  serveOver(server, socket);
+}
+
+/** When nothing holds it any more, the thread ends by itself. */
+function stop(): void {
+  for (const session of sessions.all()) session.close();
+  server.forceShutdown();
+  for (const socket of sockets) socket.destroy();
+  port?.close();
 }

@@ -50,6 +50,21 @@ describe('with a migration open,', () => {
   });
 });
 
+test('threads that are stopped while lanes are busy end by themselves', async () => {
+  const lab = await SessionLab.start({ ram: new GuestRam({ ram0: 20_000 }, () => 'text'), workers: 2 });
+  const codes = threads.map((thread) => new Promise<number>((resolve) => thread.once('exit', resolve)));
+  lab.session.freeze();
+  lab.session.push();
+  const lanes = [
+    await lab.open(LaneKind.BACKGROUND, { address: lab.worker(0) }),
+    await lab.open(LaneKind.BACKGROUND, { address: lab.worker(1) }),
+  ];
+  await Promise.all(lanes.map((lane) => lane.until(() => lane.pages.size > 0)));
+  await lab.stop();
+  // A thread that is terminated ends with code 1.
+  expect(await Promise.all(codes)).toEqual([0, 0]);
+});
+
 test('workers that cannot listen are an error, and none is left', async () => {
   const gate = { admit: () => Promise.reject(new NotFound('nobody')) };
   const listen = { kind: 'tcp', host: '192.0.2.1', port: 1 } as const;

@@ -1,8 +1,10 @@
 import { rm } from 'node:fs/promises';
 import type { Address } from '@umem/api';
 import type { Logger } from '@umem/daemon';
+import type { PageRange } from '@umem/ram';
 import { events } from '../../events.js';
 import type { LaneGate } from '../lane-gate.js';
+import type { InheritedSocket } from '../inherited-lanes.js';
 import type { PeerShare, Phase, SessionListener } from '../serve-session.js';
 import type { SessionSnapshot, ToWorker } from './messages.js';
 import { WorkerThread } from './worker-thread.js';
@@ -69,6 +71,22 @@ export class BackgroundWorkers {
     this.#tell({ type: 'pump', migrationId, peer });
   }
 
+  /** Every session's threads share its bucket; who waits for it must look again. */
+  rateChanged(migrationId: string): void {
+    this.#tell({ type: 'rateChanged', migrationId });
+  }
+
+  /** Lets the threads by turns serve connected sockets, which they own from then on. */
+  serve(sockets: readonly InheritedSocket[]): void {
+    for (const [i, socket] of sockets.entries())
+      this.#threads[i % this.#threads.length]?.thread.tell({ type: 'serve', ...socket });
+  }
+
+  /** Frees pages of a RAM file on one of the threads. Rejects with NativeError's status. */
+  async punch(migrationId: string, block: number, ranges: readonly PageRange[]): Promise<void> {
+    await this.#threads[0]?.thread.call({ type: 'punch', migrationId, block, ranges });
+  }
+
   /** Resolves when all threads have let go of the RAM. */
   async close(migrationId: string): Promise<void> {
     this.#sessions.delete(migrationId);
@@ -87,6 +105,7 @@ export class BackgroundWorkers {
     const started = await WorkerThread.start(listen, {
       gate: this.#settings.gate,
       listenerOf: (migrationId) => this.#sessions.get(migrationId)?.listener,
+      onConnectionEnded: (fd) => this.#settings.log.event(events.inheritedEnded, { fd }),
       onFailure: (error) => this.#settings.log.event(events.workerReportFailed, { worker: index, error }),
       onDied: (error) => void this.#restart(index, error),
     });

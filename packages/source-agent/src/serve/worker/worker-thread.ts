@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { formatAddress, type Address } from '@umem/api';
@@ -16,11 +17,18 @@ export interface WorkerOwner {
   readonly gate: LaneGate;
   /** What a session's lanes on the worker report. */
   listenerOf(migrationId: string): SessionListener | undefined;
+  /** A connection that a thread was told to serve is over. */
+  onConnectionEnded(inherited: number): void;
   /** Something the thread reported could not be dealt with. */
   onFailure(error: unknown): void;
   /** The thread ended although nobody told it to. */
   onDied(error: unknown): void;
 }
+
+/** Milliseconds that a thread has to let go of everything. */
+const STOP_TIMEOUT_MS = 5_000;
+/** `threadId` of a thread that has ended. */
+const ENDED = -1;
 
 /** One worker thread that serves background lanes on its own address, as the main thread sees it. */
 export class WorkerThread {
@@ -74,9 +82,26 @@ export class WorkerThread {
     this.#calls.tell(message);
   }
 
+  /**
+   * Resolves when the thread has ended. It ends by itself: Node 20 aborts the whole process when a thread
+   * is terminated while HTTP/2 frames arrive there ("onread->IsFunction()", stream_base.cc). Only one that
+   * hangs is terminated, and its owner told.
+   */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await this.#worker.terminate();
+    if (this.#worker.threadId === ENDED) return;
+    const ended = once(this.#worker, 'exit');
+    this.#calls.tell({ type: 'stop' });
+    const hung = setTimeout(() => {
+      this.#owner.onFailure(
+        new Internal(
+          `A background worker thread did not end within ${STOP_TIMEOUT_MS} ms and was terminated`,
+        ),
+      );
+      void this.#worker.terminate();
+    }, STOP_TIMEOUT_MS);
+    await ended;
+    clearTimeout(hung);
   }
 
   async #obey(message: FromWorker): Promise<void> {
@@ -91,6 +116,12 @@ export class WorkerThread {
         return this.#owner.listenerOf(message.migrationId)?.onAllSent(message.peer);
       case 'eoc':
         return this.#owner.listenerOf(message.migrationId)?.onEoc(message.peer);
+      case 'connectionEnded':
+        return this.#owner.onConnectionEnded(message.inherited);
+      case 'placed':
+        return this.#owner
+          .listenerOf(message.migrationId)
+          ?.onPlaced(message.peer, message.block, message.ranges);
     }
   }
 
