@@ -11,6 +11,7 @@ import {
 } from '@umem/daemon';
 import { isLocal } from '@umem/api';
 import { z } from 'zod';
+import { HUGE_PAGE_RULES } from './ram/ram-plan.js';
 
 /** Options of umem-destination-agent. */
 export const options = defineOptions({
@@ -38,6 +39,26 @@ export const options = defineOptions({
       'It must consist of letters, digits, dots, underscores, hyphens and slashes',
     ),
     default: '/dev/shm/umem',
+  },
+  hugetlbfsDir: {
+    flag: 'hugetlbfs-dir',
+    metavar: 'dir',
+    description:
+      'Directory on a hugetlbfs for RAM blocks on huge pages, at VM/BLOCK; made when missing; left out: none are on huge pages',
+    schema: path()
+      .refine(
+        (dir) => /^\/[A-Za-z0-9._/-]+$/.test(dir),
+        'It must consist of letters, digits, dots, underscores, hyphens and slashes',
+      )
+      .optional(),
+  },
+  hugePages: {
+    flag: 'huge-pages',
+    metavar: 'rule',
+    description:
+      'Which RAM blocks are on huge pages: auto, as on the source while pages are free; always, or the VM is refused; never. A launch profile may say otherwise',
+    schema: z.enum(HUGE_PAGE_RULES),
+    default: 'auto',
   },
   vmProfiles: {
     flag: 'vm-profiles',

@@ -1,5 +1,6 @@
 import {
   fromBlockMessages,
+  Placement,
   streaming,
   toServiceError,
   unary,
@@ -22,12 +23,13 @@ import { receiveDeviceState } from './incoming/device-state.js';
 import { makeParts } from './incoming/incoming-parts.js';
 import type { IncomingRegistry } from './incoming/incoming-registry.js';
 import type { IncomingVm } from './incoming/incoming-vm.js';
-import { loadProfile } from './launch/launch-profile.js';
+import { loadProfile, type LaunchProfile } from './launch/launch-profile.js';
 import type { PageServer } from './page-server/page-server.js';
 import { failed, passed, requirePassed } from './preflight/check.js';
 import { runPreflight } from './preflight/preflight.js';
 import { checkOwner, checkProfile, ownerOf } from './preflight/profile-checks.js';
 import type { Owner } from './ram/file-owner.js';
+import { planRam } from './ram/ram-plan.js';
 
 export interface IncomingServiceParts {
   readonly config: AgentConfig;
@@ -41,6 +43,9 @@ export interface IncomingServiceParts {
 /** Most RAM blocks of one VM: what its environment can name. */
 const MAX_BLOCKS = 256;
 
+/** The only postcopy flag there is: touching requests. */
+const FLAG_TOUCH = 1;
+
 /** Bounds of WatchIncomingRequest.interval_ms, and what 0 means. */
 const WATCH_INTERVAL_MS = { min: 50, max: 60_000, default: 200 };
 
@@ -53,8 +58,19 @@ export function createIncomingService(parts: IncomingServiceParts): IncomingServ
     const found = await checkProfile(config.vmProfiles, request.profile);
     const { profile } = found;
     const { owner, check } = await checkOwner(profile, usual);
-    const subject = { name, blocks, profile, owner, promisedBytes: await registry.promisedBytes() };
+    const { plan, promisedBytes } = await planFor(blocks, profile);
+    const { vhostUserDevices } = request;
+    const placement = readPlacement(request);
+    const subject = { name, plan, profile, owner, placement, vhostUserDevices, promisedBytes };
     return [found.check, check, ...(await runPreflight(subject, parts)), checkRoom(name, blocks)];
+  }
+
+  /** How the VM's RAM would be backed now, beside what is promised to others. */
+  async function planFor(blocks: readonly RamBlock[], profile: LaunchProfile | null) {
+    const { ramDir, hugetlbfsDir, hugePages } = config;
+    const { smallBytes: promisedBytes, hugeBytes: promisedHugeBytes } = await registry.promised();
+    const rule = profile?.hugePages ?? hugePages;
+    return { plan: await planRam(blocks, { ramDir, hugetlbfsDir, rule, promisedHugeBytes }), promisedBytes };
   }
 
   function checkRoom(name: string, blocks: readonly RamBlock[]): PreflightCheck {
@@ -67,11 +83,21 @@ export function createIncomingService(parts: IncomingServiceParts): IncomingServ
   async function prepare(request: PrepareIncomingRequest): Promise<Incoming> {
     const { name, blocks } = readVm(request);
     const profile = request.profile === '' ? null : await loadProfile(config.vmProfiles, request.profile);
-    const incoming = { name, blocks, profile, owner: await ownerOf(profile, usual) };
+    const placement = readPlacement(request);
+    const postcopyFlags = readPostcopyFlags(request.postcopyFlags, placement);
+    const incoming = {
+      name,
+      blocks,
+      profile,
+      placement,
+      postcopyFlags,
+      vhostUserDevices: request.vhostUserDevices,
+      owner: await ownerOf(profile, usual),
+    };
     const vm = await registry.prepare(incoming, async () => {
-      const promisedBytes = await registry.promisedBytes();
-      requirePassed(name, await runPreflight({ ...incoming, promisedBytes }, parts));
-      return makeParts(incoming, parts);
+      const { plan, promisedBytes } = await planFor(blocks, profile);
+      requirePassed(name, await runPreflight({ ...incoming, plan, promisedBytes }, parts));
+      return makeParts(incoming, plan, parts);
     });
     log.event(events.incomingPrepared, { vm: name, ramBytes: vm.ramBytes, profile: request.profile });
     return vm.toMessage();
@@ -133,6 +159,24 @@ function readVm(request: Pick<PrepareIncomingRequest, 'name' | 'blocks'>): {
       `VM "${name}" has ${request.blocks.length} RAM blocks: at most ${MAX_BLOCKS} can come in`,
     );
   return { name, blocks: fromBlockMessages(request.blocks) };
+}
+
+/** Throws InvalidArgument. */
+function readPlacement({ placement }: { placement: Placement }): Placement {
+  if (placement === Placement.CACHE) return Placement.CACHE;
+  if (placement === Placement.COPY || placement === Placement.UNSPECIFIED) return Placement.COPY;
+  throw new InvalidArgument(`placement is ${placement}: use COPY (1) or CACHE (2)`);
+}
+
+/** Throws InvalidArgument. */
+function readPostcopyFlags(flags: number, placement: Placement): number {
+  if ((flags & ~FLAG_TOUCH) !== 0)
+    throw new InvalidArgument(`postcopy_flags is ${flags}: only bit 0 (touching requests) is known`);
+  if (flags !== 0 && placement !== Placement.CACHE)
+    throw new InvalidArgument(
+      `postcopy_flags is ${flags}: touching requests go with placement CACHE (2) only, and it is ${Placement[placement]}`,
+    );
+  return flags;
 }
 
 function sizeOf(blocks: readonly RamBlock[]): number {

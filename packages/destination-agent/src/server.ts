@@ -17,6 +17,7 @@ export const destinationAgentDaemon: Daemon<typeof options> = {
   async start({ config, log, metrics: metricsRegistry }) {
     const owner = config.vmmUser === undefined ? ownUser() : await resolveOwner(config.vmmUser);
     await prepareRamDir(config.ramDir);
+    if (config.hugetlbfsDir !== undefined) await prepareRamDir(config.hugetlbfsDir, 'hugetlbfs');
     const pageServer = new PageServer(config.pageServer);
     const gauged: Gauged = {
       stages: () => registry.stages(),

@@ -12,16 +12,24 @@ export interface ConnectRequest {
   readonly target: LaneTarget;
   readonly blocks: readonly RamBlock[];
   readonly timeoutMs: number;
+  /** Have the page server say to the source which pages are in place. */
+  readonly confirmPlaced: boolean;
 }
 
 /** Throws InvalidArgument. */
-export function readConnectRequest({ target, blocks, timeoutMs }: ConnectIncomingRequest): ConnectRequest {
+export function readConnectRequest({
+  target,
+  blocks,
+  timeoutMs,
+  confirmPlaced,
+}: ConnectIncomingRequest): ConnectRequest {
   if (!target || target.migrationId === '')
     throw new InvalidArgument('ConnectIncoming needs a target with a migration_id; it has none');
   return {
     target,
     blocks: fromBlockMessages(blocks),
     timeoutMs: timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : timeoutMs,
+    confirmPlaced,
   };
 }
 
@@ -38,7 +46,7 @@ export function connectIncoming(
   name: string,
   parts: IncomingParts,
   vmm: VmmControl,
-  { target, timeoutMs }: ConnectRequest,
+  { target, timeoutMs, confirmPlaced }: ConnectRequest,
   signal: AbortSignal,
 ): Connecting {
   const halt = new AbortController();
@@ -46,7 +54,7 @@ export function connectIncoming(
   const until = AbortSignal.any([signal, halt.signal]);
   const steps = [
     // Our own timeout comes first, because it can say what is missing.
-    parts.link.connect(target, timeoutMs + 1_000, until),
+    parts.link.connect({ target, confirmPlaced }, timeoutMs + 1_000, until),
     parts.link.handedOff(until).then(() => vmm.attach(timeoutMs, until)),
   ];
   const done = Promise.all(steps).then(

@@ -115,6 +115,12 @@ export class GuestHere {
   }
 
   async #release(): Promise<void> {
+    // Before QUIT is answered: after that the page server listens for handoffs no more.
+    try {
+      await this.#parts.ram.markComplete();
+    } catch (error) {
+      this.#host.log.event(events.ramNotMarked, { vm: this.#record.name, error });
+    }
     try {
       this.#record.umem = await this.#parts.link.release();
     } catch (error) {

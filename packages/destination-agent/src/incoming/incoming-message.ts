@@ -6,7 +6,7 @@ import type { IncomingRecord } from './incoming-record.js';
 /** An incoming VM as it travels. `vmmPid`: 0 when the VMM was launched by somebody else. */
 export function toIncoming(
   record: IncomingRecord,
-  { ram, run, env }: IncomingParts,
+  { ram, run, env, placement }: IncomingParts,
   vmmPid: number,
 ): Incoming {
   return {
@@ -23,5 +23,6 @@ export function toIncoming(
     umemState: record.umem.state,
     resumedAtUnixUs: record.resumedAtUnixUs,
     pageServerLost: record.pageServerLost,
+    placement,
   };
 }

@@ -2,7 +2,7 @@ import { AlreadyExists, NotFound, Overloaded } from '@umem/errors';
 import { formatBytes } from '@umem/ram';
 import type { IncomingStage } from '../incoming-state.js';
 import type { IncomingHost } from './incoming-host.js';
-import type { IncomingParts, IncomingRequest } from './incoming-parts.js';
+import type { IncomingParts, IncomingRequest, PromisedRam } from './incoming-parts.js';
 import { IncomingVm } from './incoming-vm.js';
 
 /** Incoming VMs that have ended and are kept for people to look at. */
@@ -51,11 +51,15 @@ export class IncomingRegistry {
     return bytes;
   }
 
-  /** RAM that will still be taken as pages arrive, in bytes. */
-  async promisedBytes(): Promise<number> {
-    let bytes = 0;
-    for (const vm of this.#withRam()) bytes += await vm.promisedBytes();
-    return bytes;
+  /** RAM that will still be taken by VMs that are here. */
+  async promised(): Promise<PromisedRam> {
+    const sum = { smallBytes: 0, hugeBytes: 0 };
+    for (const vm of this.#withRam()) {
+      const { smallBytes, hugeBytes } = await vm.promised();
+      sum.smallBytes += smallBytes;
+      sum.hugeBytes += hugeBytes;
+    }
+    return sum;
   }
 
   /** Why a VM of this name and size cannot come in now; null when it can. */

@@ -14,8 +14,10 @@ import { feedVmm } from './feed-vmm.js';
 import { GuestHere } from './guest-here.js';
 import type { IncomingHost } from './incoming-host.js';
 import { toIncoming } from './incoming-message.js';
-import type { IncomingParts, IncomingRequest } from './incoming-parts.js';
+import type { IncomingParts, IncomingRequest, PromisedRam } from './incoming-parts.js';
 import { IncomingRecord } from './incoming-record.js';
+import { PageToucher } from './page-toucher.js';
+import { RamGuard } from './ram-guard.js';
 import { SourceWatchdog } from './source-watchdog.js';
 
 /**
@@ -33,6 +35,9 @@ export class IncomingVm {
   readonly #watchdog: SourceWatchdog;
   /** Aborted with the reason when `fail` begins. */
   readonly #ending = new AbortController();
+  readonly #toucher: PageToucher;
+  readonly #guard: RamGuard;
+  #touchFailed = false;
   /** Settles when ConnectIncoming touches the VMM no more. */
   #connecting: Promise<unknown> = Promise.resolve();
   #gone: Promise<void> | null = null;
@@ -49,6 +54,13 @@ export class IncomingVm {
       onUnreachable: (error) => this.fail(error),
     });
     this.#guest = new GuestHere(this.record, parts, this.#vmm, host);
+    this.#toucher = new PageToucher(
+      (blockId) => parts.ram.files.find(({ block }) => block.blockId === blockId)?.path,
+      (pid) => parts.pageServerPids.has(pid),
+    );
+    this.#guard = new RamGuard(name, parts, (error) =>
+      host.log.event(events.ramGuardFailed, { vm: name, error }),
+    );
     this.#watchdog = new SourceWatchdog(
       { name, timeoutMs: incomingTimeout, graceMs: sourceLossGrace },
       (error) => this.fail(error),
@@ -65,7 +77,12 @@ export class IncomingVm {
     try {
       await parts.link.open({
         onUmem: (umem) => vm.#umemChanged(umem),
-        onQuit: () => vm.#guest.pagesAreHere(),
+        onTouch: (blockId, pgoffs) => void vm.#touch(blockId, pgoffs),
+        // Answers to what came before it go first.
+        onQuit: () => {
+          vm.#guard.stop();
+          void vm.#toucher.close().then(() => vm.#guest.pagesAreHere());
+        },
         onLoss: (message, missingPages) => vm.#pagesAreLost(message, missingPages),
         onBroken: (error) => {
           vm.fail(error);
@@ -90,9 +107,13 @@ export class IncomingVm {
     return this.#gone ? 0 : this.#parts.ram.sizeBytes;
   }
 
-  /** RAM that will still be taken as pages arrive, in bytes. */
-  async promisedBytes(): Promise<number> {
-    return this.#gone ? 0 : this.ramBytes - (await this.#parts.ram.allocatedBytes());
+  /** RAM that will still be taken: on the tmpfs as pages arrive, of huge pages when the VMM maps them. */
+  async promised(): Promise<PromisedRam> {
+    if (this.#gone) return { smallBytes: 0, hugeBytes: 0 };
+    const { ram } = this.#parts;
+    const isMapped = this.record.umem.state !== UmemState.AWAITING_HANDOFF;
+    // Once they are mapped, the kernel has reserved them and counts them no more as free.
+    return { smallBytes: await ram.unfilledBytes(), hugeBytes: isMapped ? 0 : ram.hugeBytes };
   }
 
   /** Resolves when nothing of it is left on the host; null while something will stay. */
@@ -127,7 +148,10 @@ export class IncomingVm {
     const until = AbortSignal.any([signal, this.#ending.signal]);
     const { done, settled } = connectIncoming(this.name, this.#parts, this.#vmm, request, until);
     this.#connecting = settled;
-    await this.#orFail(done, until);
+    await this.#orFail(
+      done.then(() => this.#guard.check()),
+      until,
+    );
     this.record.move('CONNECTED', `lanes, handoff and QMP of migration ${migrationId} are there`);
     this.#watchdog.progress();
     this.#watchdog.lanes(this.#parts.link.umem.lanesConnected);
@@ -165,8 +189,14 @@ export class IncomingVm {
       // In the turn of the check: from here on neither clean-up nor abort can begin.
       this.record.move('RESUMING', 'the source has given the guest away');
       this.#watchdog.stop();
+      const missingPages = (): bigint => this.record.umem.stats?.remainingPages ?? 0n;
+      this.#guard.start((message) => this.#pagesAreLost(message, missingPages()));
     }
-    await this.#guest.resume((error) => this.#undo(new HostPrecondition(error)));
+    try {
+      await this.#guest.resume((error) => this.#undo(new HostPrecondition(error)));
+    } finally {
+      if (!this.record.is('RESUMED')) this.#guard.stop();
+    }
   }
 
   /** AbortIncoming: resolves when nothing is left. Throws WrongState once the guest may have run. */
@@ -201,8 +231,10 @@ export class IncomingVm {
     await this.#guest.decided;
     await this.#gone;
     if (this.#gone) return;
+    this.#guard.stop();
     if (this.record.is('RESUMED')) this.record.pageServerLost = true;
     this.record.changes.end();
+    await this.#toucher.close();
     this.#parts.link.close();
     this.#vmm.leave();
     await this.#parts.run.log.close();
@@ -224,28 +256,48 @@ export class IncomingVm {
     if (this.record.is('CONNECTED', 'LOADING', 'LOADED')) this.#watchdog.lanes(umem.lanesConnected || isDone);
     if (umem.state === UmemState.FAILED) this.#pagesAreLost(umem.error, umem.stats?.remainingPages ?? 0n);
     // Its QUIT was lost with a stream.
-    if (umem.state === UmemState.RELEASED) this.#guest.pagesAreHere();
+    if (umem.state === UmemState.RELEASED) {
+      this.#guard.stop();
+      this.#guest.pagesAreHere();
+    }
+  }
+
+  /** TRIGGER_PAGE_FAULT. Pages that cannot be touched are there all the same: they cost a fault later. */
+  async #touch(blockId: string, pgoffs: readonly number[]): Promise<void> {
+    try {
+      const { faulted, unmapped } = await this.#toucher.touch(blockId, pgoffs);
+      this.#parts.link.touched(blockId, faulted, unmapped);
+    } catch (error) {
+      if (!this.#touchFailed) this.#host.log.event(events.touchFailed, { vm: this.name, blockId, error });
+      this.#touchFailed = true;
+    }
   }
 
   #pagesAreLost(message: string, missingPages: bigint): void {
+    this.#guard.stop();
     this.fail(new HostPrecondition(message));
     void this.#guest.pagesAreLost(message, missingPages);
   }
 
   async #vmmIsGone(how: string): Promise<void> {
+    this.#guard.stop();
     this.fail(new HostPrecondition(`The VMM of "${this.name}" ${how}`, { reason: 'VMM_EXITED' }));
     await this.#guest.vmmIsGone(how);
+    await this.#toucher.close();
     this.#gone ??= releaseRemains(this.name, this.#parts, this.#host.log);
   }
 
   /** The only way to FAILED on which the guest is safe: it has not run here, and now never will. */
   #undo(error: unknown): void {
     this.#watchdog.stop();
+    this.#guard.stop();
     this.record.fail(messageOf(error), { guestRecoverable: true });
     this.#ending.abort(error);
     this.#host.log.event(events.incomingFailed, { vm: this.name, error });
     this.#host.metrics.finished('failed');
-    this.#gone = this.#connecting.then(() => cleanUp(this.name, this.#parts, this.#vmm, this.#host.log));
+    this.#gone = this.#connecting
+      .then(() => this.#toucher.close())
+      .then(() => cleanUp(this.name, this.#parts, this.#vmm, this.#host.log));
   }
 
   /** The outcome of a step; one that failed, or that was broken off meanwhile, ends the incoming VM. */

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IncomingState } from '@umem/api';
+import { IncomingState, Placement } from '@umem/api';
 import { AlreadyExists, HostPrecondition, InvalidArgument, NotFound, Overloaded } from '@umem/errors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lab, NOTHING } from '../testing/lab.js';
@@ -48,8 +48,37 @@ describe('PrepareIncoming', () => {
     await expect(lab.prepare('vm', many)).rejects.toThrow(/257 RAM blocks: at most 256/);
     await expect(lab.prepare('vm', [lab.block(), lab.block()])).rejects.toThrow(/listed twice/);
     await expect(
-      lab.prepare('vm', [{ ...lab.block('ram0', 2 * MIB), hostPageSizeBytes: 2 * MIB }]),
-    ).rejects.toThrow(/host pages of 2097152 bytes.*host-page-size/);
+      lab.prepare('vm', [{ ...lab.block('ram0', 3 * MIB), hostPageSizeBytes: 2 * MIB }]),
+    ).rejects.toThrow(/multiple of 2097152/);
+  });
+
+  it('takes RAM from huge pages into ordinary ones where it has no others', async () => {
+    const huge = { ...lab.block('ram0', 2 * MIB), hostPageSizeBytes: 2 * MIB };
+    const incoming = await lab.prepare('from-huge', [huge]);
+    expect(incoming.ram).toMatchObject([{ block: { hostPageSizeBytes: 4096n } }]);
+    await lab.abort('from-huge');
+  });
+
+  it('refuses placements and flags that it does not know, and flags without placement cache', async () => {
+    const prepare = (placement: number, postcopyFlags: number) =>
+      lab.prepare('vm', [lab.block()], '', { placement, postcopyFlags });
+    await expect(prepare(3, 0)).rejects.toThrow(/placement is 3/);
+    await expect(prepare(Placement.CACHE, 2)).rejects.toThrow(/postcopy_flags is 2/);
+    await expect(prepare(Placement.COPY, 1)).rejects.toThrow(/CACHE/);
+    await expect(prepare(3, 0)).rejects.toThrow(InvalidArgument);
+  });
+
+  it('refuses placement copy for devices of other processes, and takes placement cache', async () => {
+    const vhostUserDevices = ['disk0 (vhost-user-blk-pci)'];
+    await expect(lab.prepare('vhost', [lab.block()], '', { vhostUserDevices })).rejects.toThrow(
+      /disk0 \(vhost-user-blk-pci\).*--placement cache.*\[vhost-user\]/,
+    );
+    const incoming = await lab.prepare('vhost', [lab.block()], '', {
+      vhostUserDevices,
+      placement: Placement.CACHE,
+    });
+    expect(incoming.placement).toBe(Placement.CACHE);
+    await lab.abort('vhost');
   });
 
   it('refuses a RAM file that exists and leaves it as it is', async () => {
@@ -168,6 +197,7 @@ describe('a host with another configuration', () => {
       expect(checks.map(({ check }) => check)).toEqual([
         'profile',
         'vmm-user',
+        'kernel',
         'userfaultfd',
         'preload-library',
         'page-server',
@@ -175,6 +205,7 @@ describe('a host with another configuration', () => {
         'ram-space',
         'host-page-size',
         'transparent-huge-pages',
+        'vhost-user',
         'socket-path',
         'name-and-limits',
       ]);

@@ -4,6 +4,7 @@ import { HostPrecondition, InvalidArgument, messageOf, NotFound } from '@umem/er
 import { isName, NAME_RULE } from '@umem/ram';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { HUGE_PAGE_RULES } from '../ram/ram-plan.js';
 
 /** YAML reads `-m 512` as a number; the VMM wants text. */
 const text = z.union([z.string(), z.number()]).transform(String);
@@ -20,6 +21,8 @@ const schema = z.strictObject({
       text,
     )
     .default({}),
+  /** Which RAM blocks are on huge pages; left out: --huge-pages. */
+  hugePages: z.enum(HUGE_PAGE_RULES).optional(),
   /** user[:group] it runs as; left out: --vmm-user. */
   user: z.string().min(1).optional(),
 });

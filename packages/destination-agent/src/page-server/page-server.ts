@@ -6,7 +6,7 @@ import {
   UmemdClient,
   type Address,
   type CreateUmemRequest,
-  type LaneTarget,
+  type ConnectUmemRequest,
   type Umem,
   type UmemdCommand,
   type VmmCommand,
@@ -44,9 +44,9 @@ export class PageServer {
   }
 
   /** Resolves when the source has accepted every lane. */
-  connect(name: string, target: LaneTarget, timeoutMs: number, signal: AbortSignal): Promise<Umem> {
+  connect(request: ConnectUmemRequest, timeoutMs: number, signal: AbortSignal): Promise<Umem> {
     const settings = { peer: this.peer, timeoutMs, signal };
-    return call(this.#client, this.#client.connectUmem, { name, target }, settings);
+    return call(this.#client, this.#client.connectUmem, request, settings);
   }
 
   get(name: string): Promise<Umem> {

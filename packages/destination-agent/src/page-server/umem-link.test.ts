@@ -16,7 +16,13 @@ import { UmemLink } from './umem-link.js';
 
 type Control = ServerDuplexStream<VmmCommand, UmemdCommand>;
 
-const SILENT = { onUmem: () => {}, onQuit: () => {}, onLoss: () => {}, onBroken: () => {} };
+const SILENT = {
+  onTouch: () => undefined,
+  onUmem: () => {},
+  onQuit: () => {},
+  onLoss: () => {},
+  onBroken: () => {},
+};
 
 /** A page server that says what a test wants it to, in whatever order. */
 class PuppetServer {
@@ -91,7 +97,7 @@ class PuppetServer {
 describe('UmemLink', () => {
   let puppet: PuppetServer;
   let server: PageServer;
-  const request = { name: 'vm1', blocks: [], vmmUserId: undefined };
+  const request = { name: 'vm1', blocks: [], vmmUserId: undefined, placement: 0, postcopyFlags: 0 };
   beforeEach(async () => {
     puppet = new PuppetServer();
     server = new PageServer({ kind: 'tcp', host: '127.0.0.1', port: await puppet.start() });

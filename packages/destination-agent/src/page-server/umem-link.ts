@@ -1,5 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { UmemState, type CreateUmemRequest, type LaneTarget, type Umem } from '@umem/api';
+import {
+  UmemState,
+  type ConnectUmemRequest,
+  type CreateUmemRequest,
+  type LaneTarget,
+  type Umem,
+} from '@umem/api';
 import { AlreadyExists, DeadlineExceeded, NotFound, PeerUnavailable } from '@umem/errors';
 import type { PageServer } from './page-server.js';
 import { UmemStreams, type UmemListener } from './umem-streams.js';
@@ -20,8 +26,11 @@ const HANDED_OFF_OR_LATER: readonly UmemState[] = [
 ];
 const ARMED_OR_LATER = HANDED_OFF_OR_LATER.slice(1);
 
+/** Where lanes go, and what is said on them. */
+export type LaneOrder = Pick<ConnectUmemRequest, 'confirmPlaced'> & { readonly target: LaneTarget };
+
 /** What an incoming VM wants to hear about its umem set. */
-export type UmemEvents = Pick<UmemListener, 'onUmem' | 'onQuit' | 'onLoss' | 'onBroken'>;
+export type UmemEvents = Pick<UmemListener, 'onUmem' | 'onTouch' | 'onQuit' | 'onLoss' | 'onBroken'>;
 
 /** One umem set of the page server, as the VMM side holds it. */
 export class UmemLink {
@@ -69,8 +78,8 @@ export class UmemLink {
   }
 
   /** Opens the set's lanes to the source; resolves when each was accepted. */
-  async connect(target: LaneTarget, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    this.#saw(await this.#server.connect(this.name, target, timeoutMs, signal));
+  async connect(to: LaneOrder, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    this.#saw(await this.#server.connect({ name: this.name, ...to }, timeoutMs, signal));
   }
 
   /** Resolves when the VMM has handed every block over. Rejects with the signal's reason. */
@@ -119,6 +128,15 @@ export class UmemLink {
     }
   }
 
+  /**
+   * Whether pages are still to come, as the page server says now. What it answers before it has begun to
+   * make memory plain is true. Rejects when it does not answer.
+   */
+  async isArriving(): Promise<boolean> {
+    const { state } = await this.#server.get(this.name);
+    return state !== UmemState.RESIDENT && state !== UmemState.RELEASED && state !== UmemState.FAILED;
+  }
+
   /** Ends the set. See Umemd.DeleteUmem for what `guestNeverRan` vouches for. A set that is gone is fine. */
   async delete(vouch: { guestNeverRan: boolean }): Promise<void> {
     this.close();
@@ -127,6 +145,12 @@ export class UmemLink {
     } catch (error) {
       if (!(error instanceof NotFound)) throw error;
     }
+  }
+
+  /** Answers a TRIGGER_PAGE_FAULT. */
+  touched(blockId: string, faulted: readonly number[], unmapped: readonly number[]): void {
+    this.#streams?.touched('pageFaulted', blockId, faulted);
+    this.#streams?.touched('pageUnmapped', blockId, unmapped);
   }
 
   /** Tells the page server that the VMM has gone, so that it serves it no longer. */
@@ -156,6 +180,7 @@ export class UmemLink {
           this.#events?.onUmem(umem);
         },
         onReady: (state) => this.#sight(state),
+        onTouch: (blockId, pgoffs) => this.#events?.onTouch(blockId, pgoffs),
         onQuit: () => this.#events?.onQuit(),
         onLoss: (message, missingPages) => this.#events?.onLoss(message, missingPages),
         onBroken: (error) => {

@@ -11,6 +11,8 @@ export interface UmemListener {
   onReady(state: UmemState): void;
   /** QUIT: every page is there and the memory is plain. */
   onQuit(): void;
+  /** TRIGGER_PAGE_FAULT: these pages are placed and shall be present in the VMM's page tables. */
+  onTouch(blockId: string, pgoffs: readonly number[]): void;
   /** ERROR: these pages never come. */
   onLoss(message: string, missingPages: bigint): void;
   /** A stream broke; called once, and nothing after it. Not called after `close` or a QUIT. */
@@ -41,6 +43,8 @@ export class UmemStreams {
       if (!this.#open) return;
       if (command?.$case === 'ready') listener.onReady(command.value.state);
       if (command?.$case === 'error') listener.onLoss(command.value.message, command.value.missingPages);
+      if (command?.$case === 'triggerPageFault')
+        listener.onTouch(command.value.blockId, command.value.pgoffs);
       if (command?.$case === 'quit') listener.onQuit();
     });
     this.#control.on('error', broken);
@@ -62,6 +66,13 @@ export class UmemStreams {
       umem: this.#name,
       command: { $case: 'ready', value: { state: UmemState.UNSPECIFIED } },
     });
+  }
+
+  /** PAGE_FAULTED or PAGE_UNMAPPED: what became of pages that were to be touched. */
+  touched(command: 'pageFaulted' | 'pageUnmapped', blockId: string, pgoffs: readonly number[]): void {
+    if (pgoffs.length === 0 || !this.#open || this.#control.writableEnded) return;
+    const value = { blockId, pgoffs: [...pgoffs] };
+    this.#control.write({ umem: this.#name, command: { $case: command, value } });
   }
 
   /** QUIT: agrees to the page server's, or says that the VMM has gone. The watch goes on. */

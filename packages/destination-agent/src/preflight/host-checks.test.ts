@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
+import { UFFD_FEATURE, type UserfaultfdProbe } from '@umem/native';
 import { describe, expect, it } from 'vitest';
 import { ownUser } from '../ram/file-owner.js';
-import { checkHugePages, checkPreloadLibrary, checkUserfaultfd } from './host-checks.js';
+import { checkKernel, checkPreloadLibrary, checkUserfaultfd } from './host-checks.js';
 
 const nobody = { name: 'nobody', uid: 65534, gid: 65534 };
 const isRoot = process.geteuid?.() === 0;
@@ -24,11 +25,65 @@ describe('the checks of the host', () => {
         fix: expect.stringContaining('sysctl'),
       });
   });
+});
 
-  it('only tell about huge pages, because pages are placed one by one', async () => {
-    expect(await checkHugePages()).toMatchObject({
-      passed: true,
-      finding: expect.stringContaining('shmem_enabled is'),
+describe('on a host that cannot', () => {
+  const all = (1n << 17n) - 1n;
+  const sees = (found: Partial<UserfaultfdProbe>) =>
+    checkUserfaultfd(ownUser(), () => ({
+      ...{ route: null, syscallErrno: 0, deviceErrno: 0, features: all },
+      ...found,
+    }));
+
+  it.each<[string, Partial<UserfaultfdProbe>, RegExp, RegExp]>([
+    [
+      'a kernel without userfaultfd',
+      { syscallErrno: 38, deviceErrno: 2 },
+      /userfaultfd\(2\) answers ENOSYS, \/dev\/userfaultfd ENOENT/,
+      /CONFIG_USERFAULTFD/,
+    ],
+    [
+      'a refusal',
+      { syscallErrno: 1, deviceErrno: 13 },
+      /userfaultfd\(2\) answers EPERM, \/dev\/userfaultfd EACCES/,
+      /sysctl.*seccomp/,
+    ],
+    [
+      'a userfaultfd that KVM is not seen by',
+      { route: 'user-mode-only', syscallErrno: 1, deviceErrno: 13 },
+      /not those of KVM: userfaultfd\(2\) answers EPERM/,
+      /sysctl/,
+    ],
+    [
+      'missing features',
+      { route: 'syscall', features: all & ~UFFD_FEATURE.missingShmem & ~UFFD_FEATURE.threadId },
+      /lacks threadId, missingShmem$/,
+      /Boot Linux/,
+    ],
+  ])('say what is missing and how to get it: %s', async (_what, found, finding, fix) => {
+    expect(await sees(found)).toMatchObject({
+      passed: false,
+      finding: expect.stringMatching(finding),
+      fix: expect.stringMatching(fix),
+    });
+  });
+
+  it('take a userfaultfd that cannot even be asked for a finding', async () => {
+    const broken = await checkUserfaultfd(ownUser(), () => {
+      throw new Error('UFFDIO_API failed');
+    });
+    expect(broken).toMatchObject({ passed: false, finding: expect.stringContaining('UFFDIO_API failed') });
+  });
+
+  it('name the kernel that is too old', () => {
+    expect(checkKernel()).toMatchObject({ passed: true });
+    const old = checkKernel(() => {
+      throw new Error('pidfd_getfd failed: ENOSYS');
+    });
+    expect(old).toMatchObject({
+      passed: false,
+      finding: expect.stringMatching(/^Linux .*ENOSYS/),
+      fix: expect.stringContaining('5.6'),
     });
   });
 });

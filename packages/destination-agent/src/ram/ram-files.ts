@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { AlreadyExists, HostPrecondition } from '@umem/errors';
 import { formatBytes, type RamBlock } from '@umem/ram';
 import { ownUser, type Owner } from './file-owner.js';
+import { RAM_PAGE_SIZE, type PlannedBlock } from './ram-plan.js';
 
-/** Page size of files on a tmpfs, in bytes. */
-export const RAM_PAGE_SIZE = 4096;
+/** The sticky bit, which the kernel does not use on plain files: inode(7). */
+const COMPLETE_MODE = 0o1600;
 
 /** The file that backs one RAM block. */
 export interface RamFile {
@@ -15,69 +16,82 @@ export interface RamFile {
 }
 
 /**
- * The RAM files of one incoming VM, at `<ram-dir>/<vm>/<block>`: sparse, of the blocks' exact sizes,
+ * The RAM files of one incoming VM, at `<dir>/<vm>/<block>`, where the directory is `--ram-dir` or, for
+ * blocks on huge pages, `--hugetlbfs-dir`: sparse, of the blocks' exact sizes,
  * mode 0600, owned by the VMM's user. They stay as long as the VMM lives, also when the incoming VM
  * was forgotten: whoever moves the guest on opens them by their path.
  */
 export class RamFiles {
   private constructor(
-    readonly dir: string,
+    private readonly dirs: readonly string[],
     readonly files: readonly RamFile[],
   ) {}
 
   /**
    * Makes the files; leaves nothing behind when it fails. A file that exists is never reused and a
-   * symbolic link never followed. `vm` and block ids are names, and `ramDir` can be written by this
-   * process alone. Throws AlreadyExists, HostPrecondition.
+   * symbolic link never followed. `vm` and block ids are names, and the directories can be written by
+   * this process alone. Throws AlreadyExists, HostPrecondition.
    */
-  static async create(
-    ramDir: string,
-    vm: string,
-    blocks: readonly RamBlock[],
-    owner: Owner,
-  ): Promise<RamFiles> {
-    const dir = join(ramDir, vm);
-    const isOurs = await makeDirectory(dir, vm);
-    const made = new RamFiles(dir, []);
+  static async create(vm: string, blocks: readonly PlannedBlock[], owner: Owner): Promise<RamFiles> {
+    const dirs = [...new Set(blocks.map(({ dir }) => join(dir, vm)))];
     const files: RamFile[] = [];
+    const ours: string[] = [];
     try {
-      for (const { blockId, sizeBytes } of blocks) {
-        const path = join(dir, blockId);
-        await createSparse(path, vm, sizeBytes, owner, () => {
-          files.push({ block: { blockId, sizeBytes, hostPageSizeBytes: RAM_PAGE_SIZE }, path });
-        });
+      for (const dir of dirs) if (await makeDirectory(dir, vm)) ours.push(dir);
+      for (const { block, dir } of blocks) {
+        const path = join(dir, vm, block.blockId);
+        await createSparse(path, vm, block.sizeBytes, owner, () => files.push({ block, path }));
       }
       // Passable for another user by name; the files in it are the owner's alone.
-      await chmod(dir, owner.uid === ownUser().uid ? 0o700 : 0o711);
+      for (const dir of dirs) await chmod(dir, owner.uid === ownUser().uid ? 0o700 : 0o711);
     } catch (error) {
       for (const { path } of files) await unlink(path);
-      if (isOurs) await made.#removeDirectory();
+      await removeDirectories(ours);
       throw error;
     }
-    return new RamFiles(dir, files);
+    return new RamFiles(dirs, files);
   }
 
   /** Sizes of all blocks together, in bytes. */
   get sizeBytes(): number {
-    return this.files.reduce((sum, { block }) => sum + block.sizeBytes, 0);
+    return this.#sumOf(() => true);
   }
 
-  /** Bytes that the files take already; the rest of `sizeBytes` will be taken as pages arrive. */
-  async allocatedBytes(): Promise<number> {
+  /** Sizes of the blocks that lie on huge pages, in bytes. */
+  get hugeBytes(): number {
+    return this.#sumOf((block) => block.hostPageSizeBytes > RAM_PAGE_SIZE);
+  }
+
+  /** Bytes on the tmpfs that are not taken yet, and will be as pages arrive. */
+  async unfilledBytes(): Promise<number> {
     let bytes = 0;
-    for (const { path } of this.files) bytes += await allocatedBytesOf(path);
+    for (const { block, path } of this.files)
+      if (block.hostPageSizeBytes === RAM_PAGE_SIZE)
+        bytes += Math.max(0, block.sizeBytes - (await allocatedBytesOf(path)));
     return bytes;
+  }
+
+  /**
+   * Marks the files as complete: every page is there. A process that maps one from now on, as a vhost-user
+   * back end may whenever its device starts, hands nothing over; our preload library looks for the mark.
+   */
+  async markComplete(): Promise<void> {
+    for (const { path } of this.files) await ignoringMissing(chmod(path, COMPLETE_MODE));
   }
 
   /** Removes files and directory. What a VMM still maps stays in memory until it exits. Idempotent. */
   async remove(): Promise<void> {
     for (const { path } of this.files) await ignoringMissing(unlink(path));
-    await this.#removeDirectory();
+    await removeDirectories(this.dirs);
   }
 
-  async #removeDirectory(): Promise<void> {
-    await ignoringMissing(rmdir(this.dir));
+  #sumOf(counts: (block: RamBlock) => boolean): number {
+    return this.files.reduce((sum, { block }) => sum + (counts(block) ? block.sizeBytes : 0), 0);
   }
+}
+
+async function removeDirectories(dirs: readonly string[]): Promise<void> {
+  for (const dir of dirs) await ignoringMissing(rmdir(dir));
 }
 
 /** True when the directory was made here and now; an empty one that was left over is taken as it is. */

@@ -6,8 +6,10 @@ import {
   fromServiceError,
   IncomingServiceClient,
   IncomingState,
+  Placement,
   type DeviceStateChunk,
   type Incoming,
+  type PrepareIncomingRequest,
   type RamBlockMessage,
 } from '@umem/api';
 import { startDaemon, type StartedDaemon } from '@umem/daemon';
@@ -154,12 +156,29 @@ export class Lab {
     return guest;
   }
 
-  preflight(name: string, blocks: readonly ServedBlock[], profile = '') {
-    return call(this.client, this.client.preflight, { name, blocks: toMessages(blocks), profile }, peer);
+  preflight(name: string, blocks: readonly ServedBlock[], profile = '', placement = Placement.COPY) {
+    return call(
+      this.client,
+      this.client.preflight,
+      { name, blocks: toMessages(blocks), profile, placement, vhostUserDevices: [] },
+      peer,
+    );
   }
 
-  async prepare(name: string, blocks: readonly ServedBlock[], profile = ''): Promise<Incoming> {
-    const request = { name, blocks: toMessages(blocks), profile };
+  async prepare(
+    name: string,
+    blocks: readonly ServedBlock[],
+    profile = '',
+    {
+      placement = Placement.COPY,
+      postcopyFlags = 0,
+      vhostUserDevices = [],
+    }: Partial<Pick<PrepareIncomingRequest, 'placement' | 'postcopyFlags' | 'vhostUserDevices'>> = {},
+  ): Promise<Incoming> {
+    const request = {
+      ...{ name, blocks: toMessages(blocks), profile },
+      ...{ placement, postcopyFlags, vhostUserDevices },
+    };
     const incoming = await call(this.client, this.client.prepareIncoming, request, peer);
     // It outlives the agent, as it should, but not the test.
     if (incoming.vmmPid !== 0) this.#undo.push(async () => killIfLeft(incoming.vmmPid));
@@ -169,13 +188,14 @@ export class Lab {
   connect(
     name: string,
     pages: PageSource,
-    { timeoutMs = 0, backgroundLanes = 1, signal = AbortSignal.any([]) } = {},
+    { timeoutMs = 0, backgroundLanes = 1, confirmPlaced = false, signal = AbortSignal.any([]) } = {},
   ) {
     const request = {
       name,
       target: pages.target(backgroundLanes),
       blocks: toMessages(pages.blocks),
       timeoutMs,
+      confirmPlaced,
     };
     return call(this.client, this.client.connectIncoming, request, { ...peer, signal });
   }
