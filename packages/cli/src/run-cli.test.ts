@@ -49,7 +49,8 @@ describe('umemctl', () => {
     [migrateWith('--timeout', '0'), /Write seconds/],
     [migrateWith('--source-after', 'explode'), /Allowed choices are keep, quit/],
     [migrateWith('--postcopy-flags', '-1'), /from 0 to 0xffffffff/],
-    [migrateWith('-n', '--max-bandwidth', '1MiB'), /cannot be used with option '-n, --no-background'/],
+    [migrateWith('--placement', 'move'), /--placement/],
+    [['migration', 'set', 'web1', '--agent', '127.0.0.1:1'], /--max-bandwidth/],
   ])('refuses %j with exit code 2 and one sentence', async (argv, message) => {
     const { code, out, err } = await run(argv);
     expect(code).toBe(2);

@@ -5,6 +5,7 @@ export {
   address,
   boolean,
   bytes,
+  descriptors,
   durationMs,
   integer,
   listOf,

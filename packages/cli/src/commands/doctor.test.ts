@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import {
+  Placement,
   IncomingServiceService,
   unary,
   VmRunState,
@@ -61,6 +62,7 @@ describe('umemctl doctor', () => {
       'capabilities',
       'seccomp',
       'shmem-huge-pages',
+      'huge-page-pool',
       'ram-space',
       'qemu',
     ]);
@@ -73,7 +75,7 @@ describe('umemctl doctor', () => {
     expect(io.stdout.text).toMatch(
       /^ {2}FAIL {2}ram-space +\/nowhere does not exist\. Fix: mount a tmpfs on \/nowhere$/m,
     );
-    expect(io.stderr.text).toMatch(/^umemctl: 1 of 7 checks failed: ram-space \(this host\)\n$/);
+    expect(io.stderr.text).toMatch(/^umemctl: 1 of 8 checks failed: ram-space \(this host\)\n$/);
   });
 
   it("asks a destination whether each of a source's VMs could come, but not the one that moved away", async () => {
@@ -85,7 +87,15 @@ describe('umemctl doctor', () => {
     const to = await start(healthy(), destination([roomy], asked));
     const io = createTestIo();
     expect(await runCli(['doctor', '--agent', from, '--agent', to, '--profile', 'web'], io)).toBe(0);
-    expect(asked).toEqual([{ name: 'web1', blocks: [block], profile: 'web' }]);
+    expect(asked).toEqual([
+      {
+        name: 'web1',
+        blocks: [block],
+        profile: 'web',
+        placement: Placement.COPY,
+        vhostUserDevices: [],
+      },
+    ]);
     expect(io.stdout.text).toContain(`web1 to ${to}\n  ok    ram-space  20 GiB free\n`);
     expect(io.stdout.text).toMatch(/version +umem\.v1, source-agent$/m);
     expect(io.stdout.text).toMatch(/version +umem\.v1, destination-agent$/m);

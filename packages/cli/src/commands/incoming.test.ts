@@ -1,6 +1,7 @@
 import {
   IncomingServiceService,
   IncomingState,
+  Placement,
   UmemState,
   unary,
   VmServiceService,
@@ -37,13 +38,27 @@ describe('umemctl incoming prepare', () => {
     });
     const { code, io } = await run({ prepareIncoming }, 'prepare', 'web1', '--json');
     expect(code).toBe(0);
-    expect(requests).toEqual([{ name: 'web1', blocks: [block], profile: '' }]);
+    const usual = { placement: Placement.COPY, postcopyFlags: 0 };
+    expect(requests).toEqual([
+      { name: 'web1', blocks: [block], profile: '', vhostUserDevices: [], ...usual },
+    ]);
     expect(io.stdout.json()).toEqual({
       apiVersion: 'umem/v1',
       ram: [{ id: 'ram0', path: '/dev/shm/umem/web1/ram0', size: 536_870_912 }],
       env: { LD_PRELOAD: '/usr/lib/umem/libumem-handoff.so', UMEM_RAM: 'ram0=/dev/shm/umem/web1/ram0' },
       qmp: '/run/umem/web1.qmp',
     });
+  });
+
+  it('asks for the placement that the flags say', async () => {
+    const requests: PrepareIncomingRequest[] = [];
+    const prepareIncoming = unary((request: PrepareIncomingRequest) => {
+      requests.push(request);
+      return createIncoming();
+    });
+    const flags = ['--placement', 'cache', '--postcopy-flags', '0x1'];
+    expect((await run({ prepareIncoming }, 'prepare', 'web1', ...flags)).code).toBe(0);
+    expect(requests).toMatchObject([{ placement: Placement.CACHE, postcopyFlags: 1 }]);
   });
 
   it('tells a person how to start QEMU, with values quoted for a shell', async () => {

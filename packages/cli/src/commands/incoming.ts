@@ -1,7 +1,14 @@
 import { call, IncomingServiceClient, VmServiceClient, type Incoming } from '@umem/api';
 import { withPeer, type Peer } from '../client/connect.js';
 import type { CliIo } from '../io.js';
-import { addAddress, addAgent, addJson } from '../options/flags.js';
+import {
+  addAddress,
+  addAgent,
+  addJson,
+  addPlacement,
+  toPlacement,
+  type PlacementOptions,
+} from '../options/flags.js';
 import type { UmemCommand } from '../options/umem-command.js';
 import { toName } from '../options/values.js';
 import { toIncomingStateName } from '../output/enum-names.js';
@@ -13,6 +20,11 @@ import { formatTable } from '../output/table.js';
 interface IncomingOptions {
   readonly agent: string;
   readonly json?: boolean;
+}
+
+interface PrepareOptions extends IncomingOptions, PlacementOptions {
+  readonly source: string;
+  readonly profile?: string;
 }
 
 /** Preparing makes RAM files, and with a profile starts a VMM. */
@@ -34,12 +46,17 @@ export function addIncomingCommands(program: UmemCommand, io: CliIo): void {
       .createOption('--profile <name>', 'let the destination-agent start the VMM from this launch profile')
       .argParser(toName),
   );
-  prepare.action((name: string, options: IncomingOptions & { source: string; profile?: string }) =>
+  addPlacement(prepare);
+  prepare.action((name: string, options: PrepareOptions) =>
     withAgent(options, async ({ client, name: peer }) => {
-      const { blocks } = await withPeer(VmServiceClient, 'source-agent', options.source, (source) =>
-        call(source.client, source.client.getVm, { name }, { peer: source.name }),
+      const { blocks, vhostUserDevices } = await withPeer(
+        VmServiceClient,
+        'source-agent',
+        options.source,
+        (source) => call(source.client, source.client.getVm, { name }, { peer: source.name }),
       );
-      const request = { name, blocks, profile: options.profile ?? '' };
+      const profile = options.profile ?? '';
+      const request = { name, blocks, profile, vhostUserDevices, ...toPlacement(options) };
       const settings = { peer, timeoutMs: PREPARE_TIMEOUT_MS };
       const prepared = await call(client, client.prepareIncoming, request, settings);
       if (options.json) printJson(io.stdout, toPreparedJson(prepared));

@@ -1,4 +1,4 @@
-import { MigrationState, SourceAfter, streaming, unary } from '@umem/api';
+import { MigrationState, Placement, SourceAfter, streaming, unary } from '@umem/api';
 import { HostPrecondition, NotFound, PeerUnavailable } from '@umem/errors';
 import { afterEach, describe, expect, it } from 'vitest';
 import { runCli } from '../run-cli.js';
@@ -31,6 +31,8 @@ describe('umemctl migrate', () => {
       '-p',
       '--postcopy-flags',
       '1',
+      '--placement',
+      'cache',
       '--max-bandwidth',
       '64MiB',
       '--release-ram',
@@ -47,6 +49,7 @@ describe('umemctl migrate', () => {
       options: {
         noBackground: false,
         postcopyFlags: 1,
+        placement: Placement.CACHE,
         maxBandwidthBytesPerSecond: 64n << 20n,
         releaseRam: true,
         sourceAfter: SourceAfter.QUIT,
@@ -61,6 +64,7 @@ describe('umemctl migrate', () => {
       releaseRam: false,
       sourceAfter: SourceAfter.KEEP,
       timeoutSeconds: 0,
+      placement: Placement.COPY,
     });
     expect(first?.requestId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/);
     expect(second?.requestId).not.toBe(first?.requestId);
@@ -119,6 +123,8 @@ describe('umemctl migrate', () => {
       faultLatencyUs: { p50: 210, p99: 1_900, max: 4_200, count: 231 },
       bytesOnWire: 270_000_000,
       recoveries: 0,
+      touchRequests: 0,
+      touchedPages: 0,
       etaMs: null,
       error: null,
     });

@@ -5,16 +5,22 @@ import { withPeer } from '../client/connect.js';
 import type { CliIo } from '../io.js';
 import { followMigration } from '../migrate/follow.js';
 import { reportMigration } from '../migrate/report.js';
-import { addAddress, addJson, addWatching } from '../options/flags.js';
+import {
+  addAddress,
+  addJson,
+  addPlacement,
+  addWatching,
+  toPlacement,
+  type PlacementOptions,
+} from '../options/flags.js';
 import type { UmemCommand } from '../options/umem-command.js';
-import { toAddress, toByteRate, toFlagBits, toName, toSeconds } from '../options/values.js';
+import { toByteRate, toLaneAddresses, toName, toSeconds } from '../options/values.js';
 import { createProgress } from '../output/progress.js';
 
-interface MigrateOptions {
+interface MigrateOptions extends PlacementOptions {
   readonly source: string;
   readonly destination: string;
   readonly background: boolean;
-  readonly postcopyFlags: number;
   readonly maxBandwidth?: number;
   readonly releaseRam?: boolean;
   readonly sourceAfter: 'keep' | 'quit';
@@ -48,14 +54,8 @@ export function addMigrateCommand(program: UmemCommand, io: CliIo): void {
     .addOption(
       migrate.createOption(
         '-n, --no-background',
-        'only faults move pages; ends when the guest has touched all',
+        'only faults move pages; ends when the guest has touched all, or after "migration finish"',
       ),
-    )
-    .addOption(
-      migrate
-        .createOption('--postcopy-flags <flags>', "the original protocol's flags")
-        .argParser(toFlagBits)
-        .default(0),
     )
     .addOption(
       migrate
@@ -63,11 +63,13 @@ export function addMigrateCommand(program: UmemCommand, io: CliIo): void {
           '--max-bandwidth <bytes/s>',
           'limit of the background, for example 200MiB; never of faults',
         )
-        .argParser(toByteRate)
-        .conflicts('background'),
+        .argParser(toByteRate),
     )
     .addOption(
-      migrate.createOption('--release-ram', 'free source memory as it arrives; a lost link is then final'),
+      migrate.createOption(
+        '--release-ram',
+        'free source memory as the destination confirms its pages; what is freed cannot be sent again',
+      ),
     )
     .addOption(
       migrate
@@ -90,10 +92,14 @@ export function addMigrateCommand(program: UmemCommand, io: CliIo): void {
     )
     .addOption(
       migrate
-        .createOption('--source-address <address>', 'the source-agent, as the destination reaches it')
-        .argParser(toAddress),
+        .createOption(
+          '--source-address <address>',
+          "the source-agent, as the destination reaches it; several with commas are the demand lane's and each background lane's, where fd:N is a descriptor of the page server",
+        )
+        .argParser(toLaneAddresses),
     )
     .addOption(migrate.createOption('--detach', 'start the migration and return at once'));
+  addPlacement(migrate);
   addWatching(migrate);
   addJson(migrate);
   migrate.addHelpText('after', EXAMPLES);
@@ -126,7 +132,7 @@ function toRequest(vm: string, options: MigrateOptions): CreateMigrationRequest 
     destinationAddress: options.destination,
     options: {
       noBackground: !options.background,
-      postcopyFlags: options.postcopyFlags,
+      ...toPlacement(options),
       maxBandwidthBytesPerSecond: BigInt(options.maxBandwidth ?? 0),
       releaseRam: options.releaseRam === true,
       sourceAfter: options.sourceAfter === 'quit' ? SourceAfter.QUIT : SourceAfter.KEEP,

@@ -1,4 +1,11 @@
-import { MigrationState, unary, type ListMigrationsRequest } from '@umem/api';
+import {
+  MigrationState,
+  unary,
+  type FinishMigrationRequest,
+  type ListMigrationsRequest,
+  type UpdateMigrationRequest,
+} from '@umem/api';
+import { WrongState } from '@umem/errors';
 import { afterEach, describe, expect, it } from 'vitest';
 import { runCli } from '../run-cli.js';
 import { createActive, createCompleted, createMigration } from '../testing/messages.js';
@@ -107,5 +114,44 @@ describe('umemctl migration', () => {
     const { io, run } = await start();
     expect(await run('get', '')).toBe(2);
     expect(io.stderr.text).toMatch(/neither a migration id nor the name of a VM/);
+  });
+
+  it('finishes one that has no background', async () => {
+    const asked: FinishMigrationRequest[] = [];
+    const finishMigration = unary((request: FinishMigrationRequest) => {
+      asked.push(request);
+      return createActive();
+    });
+    const { io, run } = await start({ finishMigration });
+    expect(await run('finish', 'web1')).toBe(0);
+    expect(io.stdout.text).toBe('mig-1 has background; its remaining pages follow\n');
+    expect(await run('finish', 'mig-1', '--json')).toBe(0);
+    expect(asked).toEqual([{ migration: 'web1' }, { migration: 'mig-1' }]);
+  });
+
+  it('cannot finish one that has ended', async () => {
+    const { io, run } = await start({
+      finishMigration: unary(() => {
+        throw new WrongState('migration mig-1', 'COMPLETED', [], 'there is nothing to finish any more');
+      }),
+    });
+    expect(await run('finish', 'web1')).toBe(3);
+    expect(io.stderr.text).toMatch(/COMPLETED/);
+  });
+
+  it.each([
+    ['8MiB', 8n << 20n, 'mig-1 keeps its background to 8 MiB/s\n'],
+    ['1.5GiB/s', 3n << 29n, 'mig-1 keeps its background to 1.5 GiB/s\n'],
+    ['0', 0n, 'mig-1 has no limit of its background any more\n'],
+  ])('sets the limit to %s', async (text, maxBandwidthBytesPerSecond, says) => {
+    const asked: UpdateMigrationRequest[] = [];
+    const updateMigration = unary((request: UpdateMigrationRequest) => {
+      asked.push(request);
+      return createActive();
+    });
+    const { io, run } = await start({ updateMigration });
+    expect(await run('set', 'web1', '--max-bandwidth', text)).toBe(0);
+    expect(asked).toEqual([{ migration: 'web1', maxBandwidthBytesPerSecond }]);
+    expect(io.stdout.text).toBe(says);
   });
 });

@@ -1,4 +1,5 @@
 import { call, MigrationServiceClient, type Migration } from '@umem/api';
+import { formatBytes } from '@umem/ram';
 import { withPeer, type Peer } from '../client/connect.js';
 import { isFinished } from '../client/watch-migration.js';
 import type { CliIo } from '../io.js';
@@ -6,7 +7,7 @@ import { followMigration } from '../migrate/follow.js';
 import { reportMigration } from '../migrate/report.js';
 import { addAgent, addJson, addWatching } from '../options/flags.js';
 import type { UmemCommand } from '../options/umem-command.js';
-import { toCount, toMigrationName } from '../options/values.js';
+import { toByteRate, toCount, toMigrationName } from '../options/values.js';
 import { printJson } from '../output/json.js';
 import { toMigrationJson } from '../output/migration-json.js';
 import { formatMigration, MIGRATION_HEAD, toMigrationRow } from '../output/migration-text.js';
@@ -21,6 +22,10 @@ interface MigrationOptions {
 interface WatchOptions extends MigrationOptions {
   readonly quiet?: boolean;
   readonly reconnectTimeout: number;
+}
+
+interface SetOptions extends MigrationOptions {
+  readonly maxBandwidth: number;
 }
 
 /** Cancelling returns when the source guest runs again. */
@@ -60,6 +65,38 @@ export function addMigrationCommands(program: UmemCommand, io: CliIo): void {
   addWatching(watch);
   watch.action((name: string, options: WatchOptions) => runWatch(io, name, options));
 
+  const finish = addNamed(
+    migration,
+    'finish',
+    'end a migration without background soon: its remaining pages follow in the background',
+  );
+  finish.action((name: string, options: MigrationOptions) =>
+    withAgent(options, async ({ client, name: peer }) => {
+      const finishing = await call(client, client.finishMigration, { migration: name }, { peer });
+      if (options.json) print(io, options, finishing);
+      else io.stdout.write(`${finishing.migrationId} has background; its remaining pages follow\n`);
+    }),
+  );
+
+  const set = addNamed(migration, 'set', 'change the limits of a migration while it runs');
+  set.addOption(
+    set
+      .createOption(
+        '--max-bandwidth <bytes/s>',
+        'limit of the background from now on, for example 200MiB; 0 lifts it; never of faults',
+      )
+      .argParser(toByteRate)
+      .makeOptionMandatory(),
+  );
+  set.action((name: string, options: SetOptions) =>
+    withAgent(options, async ({ client, name: peer }) => {
+      const request = { migration: name, maxBandwidthBytesPerSecond: BigInt(options.maxBandwidth) };
+      const changed = await call(client, client.updateMigration, request, { peer });
+      if (options.json) print(io, options, changed);
+      else io.stdout.write(`${changed.migrationId} ${toLimit(options.maxBandwidth)}\n`);
+    }),
+  );
+
   const cancel = addNamed(migration, 'cancel', 'end a migration while its guest still runs on the source');
   cancel.action((name: string, options: MigrationOptions) =>
     withAgent(options, async ({ client, name: peer }) => {
@@ -69,6 +106,12 @@ export function addMigrationCommands(program: UmemCommand, io: CliIo): void {
       else io.stdout.write(`${cancelled.migrationId} is cancelled; ${cancelled.vm} runs on the source\n`);
     }),
   );
+}
+
+function toLimit(bytesPerSecond: number): string {
+  return bytesPerSecond === 0
+    ? 'has no limit of its background any more'
+    : `keeps its background to ${formatBytes(bytesPerSecond)}/s`;
 }
 
 function addNamed(parent: UmemCommand, verb: string, description: string): UmemCommand {

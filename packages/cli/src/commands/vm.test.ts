@@ -57,14 +57,25 @@ describe('umemctl vm', () => {
       vmmPid: 4711,
       vmmVersion: 'QEMU 7.2.22',
       migrationId: null,
+      needsPlacementCache: [],
     });
+  });
+
+  it('says which devices need placement cache, in text and as JSON', async () => {
+    const vm = createVm({ vhostUserDevices: ['disk0 (vhost-user-blk-pci)', 'net0 (netdev vhost-user)'] });
+    const handlers = { getVm: unary(() => vm), listVms: unary(() => ({ vms: [vm] })) };
+    const note = 'needs placement cache: disk0 (vhost-user-blk-pci), net0 (netdev vhost-user)';
+    for (const args of [['get', 'web1'], ['show', 'web1'], ['list']])
+      expect((await run(handlers, ...args)).io.stdout.text, args[0]).toContain(note);
+    const { io } = await run(handlers, 'get', 'web1', '--json');
+    expect(io.stdout.json()).toMatchObject({ needsPlacementCache: vm.vhostUserDevices });
   });
 
   it('lists VMs in columns', async () => {
     const moved = createVm({ name: 'db', runState: VmRunState.MOVED, migrationId: 'mig-9', vmmVersion: '' });
     const { io } = await run({ listVms: unary(() => ({ vms: [moved, createVm()] })) }, 'list');
     expect(io.stdout.text.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
-      ['VM', 'STATE', 'MEMORY', 'VMM', 'MIGRATION'],
+      ['VM', 'STATE', 'MEMORY', 'VMM', 'MIGRATION', 'NOTES'],
       ['db', 'MOVED', '512 MiB', 'mig-9'],
       ['web1', 'RUNNING', '512 MiB', 'QEMU 7.2.22'],
       [''],

@@ -43,11 +43,14 @@ export function addVmCommands(program: UmemCommand, io: CliIo): void {
     withAgent(options, async ({ client, name: peer }) => {
       const { vms } = await call(client, client.listVms, {}, { peer });
       if (options.json) printJson(io.stdout, { vms: vms.map(toVmJson) });
-      else io.stdout.write(formatTable(['VM', 'STATE', 'MEMORY', 'VMM', 'MIGRATION'], vms.map(toVmRow)));
+      else
+        io.stdout.write(
+          formatTable(['VM', 'STATE', 'MEMORY', 'VMM', 'MIGRATION', 'NOTES'], vms.map(toVmRow)),
+        );
     }),
   );
 
-  const get = addFlags(vm.command('get').argument('<name>', 'name of the VM', toName));
+  const get = addFlags(vm.command('get').alias('show').argument('<name>', 'name of the VM', toName));
   get.description('show one VM').action((name: string, options: VmOptions) =>
     withAgent(options, async ({ client, name: peer }) => {
       printVm(io, options, await call(client, client.getVm, { name }, { peer }));
@@ -88,11 +91,24 @@ function toVmJson(vm: Vm): object {
     vmmPid: vm.vmmPid === 0 ? null : vm.vmmPid,
     vmmVersion: orNull(vm.vmmVersion),
     migrationId: orNull(vm.migrationId),
+    needsPlacementCache: vm.vhostUserDevices,
   };
 }
 
 function toVmRow(vm: Vm): string[] {
-  return [vm.name, toRunStateName(vm.runState), formatMemory(vm), vm.vmmVersion, vm.migrationId];
+  return [
+    vm.name,
+    toRunStateName(vm.runState),
+    formatMemory(vm),
+    vm.vmmVersion,
+    vm.migrationId,
+    formatNeeds(vm),
+  ];
+}
+
+/** What a migration of it needs that is not so by default; empty when nothing. */
+function formatNeeds({ vhostUserDevices }: Vm): string {
+  return vhostUserDevices.length === 0 ? '' : `needs placement cache: ${vhostUserDevices.join(', ')}`;
 }
 
 function formatMemory({ blocks }: Vm): string {
@@ -111,6 +127,7 @@ function printVm(io: CliIo, { json }: VmOptions, vm: Vm): void {
     ['VMM', vm.vmmPid === 0 ? vm.vmmVersion : `${vm.vmmVersion}, process ${vm.vmmPid}`],
     ['QMP', vm.qmpPath],
     ...(vm.migrationId === '' ? [] : [['Migration', vm.migrationId]]),
+    ...(vm.vhostUserDevices.length === 0 ? [] : [['Notes', formatNeeds(vm)]]),
   ];
   io.stdout.write(formatTable(null, rows));
 }

@@ -1,6 +1,7 @@
 import { formatBytes } from '@umem/ram';
 import type { Check } from './check.js';
 import type { HostFacts } from './host-facts.js';
+import { checkHugePagePool } from './huge-page-check.js';
 
 type Finding = Omit<Check, 'subject'>;
 
@@ -19,6 +20,7 @@ export function checkHost(facts: HostFacts): Check[] {
     checkCapabilities(facts),
     checkSeccomp(facts),
     checkHugePages(facts),
+    checkHugePagePool(facts.hugePagePools, facts.hugetlbfsMounts),
     checkRamDir(facts),
     checkQemu(facts),
   ];
@@ -55,6 +57,9 @@ function checkUserfaultfd(facts: HostFacts): Finding {
       finding: 'the kernel was built without userfaultfd (no sysctl, no /dev/userfaultfd)',
       fix: 'boot a kernel with CONFIG_USERFAULTFD=y',
     };
+  // What was tried says more than gates: a filter may refuse it behind them.
+  if (routes.length > 0 && facts.userfaultfdObstacle !== null)
+    return { check: 'userfaultfd', result: 'fail', ...facts.userfaultfdObstacle };
   if (routes.length > 0) return pass('userfaultfd', `allowed by ${routes.join(', ')}`);
   return {
     check: 'userfaultfd',

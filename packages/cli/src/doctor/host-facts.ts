@@ -2,10 +2,23 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { messageOf } from '@umem/errors';
+import {
+  findHugetlbfs,
+  readHugePagePools,
+  type HugePagePool,
+  type HugetlbfsMount,
+} from './huge-page-facts.js';
 
-/** What can be learnt about this host without native code and without changing anything. */
+/** Why no userfaultfd can be made here, and what would help. */
+export interface UserfaultfdObstacle {
+  readonly finding: string;
+  readonly fix: string;
+}
+
+/** What can be learnt about this host without changing anything. */
 export interface HostFacts {
   readonly kernelRelease: string;
   /** Effective capabilities of this process, one bit each (capabilities(7)). */
@@ -14,10 +27,14 @@ export interface HostFacts {
   readonly unprivilegedUserfaultfd: string | null;
   /** /dev/userfaultfd, Linux 6.1 and newer. */
   readonly userfaultfdDevice: 'usable' | 'refused' | 'absent';
+  /** What kept us from making a userfaultfd as a VMM would; null when nothing did, or it was not tried. */
+  readonly userfaultfdObstacle: UserfaultfdObstacle | null;
   /** 0 none, 1 strict, 2 filter (seccomp(2)). */
   readonly seccompMode: number;
   /** The chosen word of shmem_enabled: never, advise, always…; null without huge page support. */
   readonly shmemHugePages: string | null;
+  readonly hugePagePools: readonly HugePagePool[];
+  readonly hugetlbfsMounts: readonly HugetlbfsMount[];
   /** Mount options of the file system that RAM files go to. */
   readonly ramDirMountOptions: readonly string[];
   readonly ramDir: string;
@@ -32,14 +49,18 @@ export async function readHostFacts(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<HostFacts> {
   const status = readText('/proc/self/status') ?? '';
+  const mounts = readText('/proc/self/mounts') ?? '';
   return {
     kernelRelease: release(),
     capabilities: BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`),
     unprivilegedUserfaultfd: readText('/proc/sys/vm/unprivileged_userfaultfd'),
     userfaultfdDevice: probeDevice('/dev/userfaultfd'),
+    userfaultfdObstacle: await probeUserfaultfd(),
     seccompMode: Number(/^Seccomp:\s*(\d)$/m.exec(status)?.[1] ?? 0),
     shmemHugePages: chosenWord(readText('/sys/kernel/mm/transparent_hugepage/shmem_enabled')),
-    ramDirMountOptions: findMountOptions(readText('/proc/self/mounts') ?? '', ramDir),
+    hugePagePools: readHugePagePools(),
+    hugetlbfsMounts: findHugetlbfs(mounts),
+    ramDirMountOptions: findMountOptions(mounts, ramDir),
     ramDir,
     ramDirFreeBytes: freeBytes(ramDir),
     qemuVersion: await findQemu(env['PATH'] ?? ''),
@@ -65,6 +86,19 @@ function probeDevice(path: string): HostFacts['userfaultfdDevice'] {
     // Its mode refuses this user.
     return 'refused';
   }
+}
+
+/** A program, because only native code can; umemctl may be installed without it. */
+const PROBE = fileURLToPath(new URL('../../../../native/build/umem-handoff-probe', import.meta.url));
+
+function probeUserfaultfd(): Promise<UserfaultfdObstacle | null> {
+  return new Promise((resolve) => {
+    execFile(PROBE, { timeout: 5_000 }, (error, stdout) => {
+      const [finding = '', fix = ''] = stdout.split('\n');
+      // Any other failure says something of the program, not of the host.
+      resolve(error?.code === 1 && fix !== '' ? { finding, fix } : null);
+    });
+  });
 }
 
 /** `always within_size advise [never]`: the word in brackets. */

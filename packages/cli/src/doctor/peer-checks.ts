@@ -1,10 +1,4 @@
-import {
-  call,
-  IncomingServiceClient,
-  VmRunState,
-  type PreflightCheck,
-  type RamBlockMessage,
-} from '@umem/api';
+import { call, IncomingServiceClient, Placement, VmRunState, type PreflightCheck, type Vm } from '@umem/api';
 import { messageOf } from '@umem/errors';
 import { withPeer } from '../client/connect.js';
 import { ask } from './ask.js';
@@ -24,10 +18,14 @@ export interface PeerSettings {
   readonly profile: string;
 }
 
+type Guest = Pick<Vm, 'name' | 'blocks' | 'vhostUserDevices'>;
+
 /** What stands in for a VM when no source-agent names one. */
-const EXAMPLE_BLOCKS: readonly RamBlockMessage[] = [
-  { blockId: 'ram0', sizeBytes: 64n << 20n, hostPageSizeBytes: 4096n },
-];
+const EXAMPLE: Guest = {
+  name: 'doctor',
+  blocks: [{ blockId: 'ram0', sizeBytes: 64n << 20n, hostPageSizeBytes: 4096n }],
+  vhostUserDevices: [],
+};
 
 /** Asks every agent how it is, and every destination whether the sources' VMs could come. */
 export async function checkPeers({ addresses, vm, profile }: PeerSettings): Promise<PeersReport> {
@@ -45,19 +43,22 @@ export async function checkPeers({ addresses, vm, profile }: PeerSettings): Prom
     });
   for (const { address, receives } of peers) {
     if (!receives) continue;
-    const guests = wanted.length > 0 ? wanted : [{ name: 'doctor', blocks: EXAMPLE_BLOCKS }];
-    for (const { name, blocks } of guests)
-      checks.push(...(await preflight(address, { name, blocks: [...blocks], profile }, wanted.length > 0)));
+    const guests = wanted.length > 0 ? wanted : [EXAMPLE];
+    for (const guest of guests) checks.push(...(await preflight(address, guest, profile, wanted.length > 0)));
   }
   return { checks, unreachable: peers.filter(({ reachable }) => !reachable).map(({ address }) => address) };
 }
 
 async function preflight(
   address: string,
-  request: { name: string; blocks: RamBlockMessage[]; profile: string },
+  { name: vm, blocks, vhostUserDevices }: Guest,
+  profile: string,
   forVm: boolean,
 ): Promise<Check[]> {
-  const subject = forVm ? `${request.name} to ${address}` : `anything to ${address}`;
+  const subject = forVm ? `${vm} to ${address}` : `anything to ${address}`;
+  // The one with which it can move.
+  const placement = vhostUserDevices.length > 0 ? Placement.CACHE : Placement.COPY;
+  const request = { name: vm, blocks, vhostUserDevices, profile, placement };
   const answer = await ask(() =>
     withPeer(IncomingServiceClient, 'destination-agent', address, ({ client, name }) =>
       call(client, client.preflight, request, { peer: name }),

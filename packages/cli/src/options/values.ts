@@ -1,4 +1,4 @@
-import { formatAddress, parseAddress } from '@umem/api';
+import { formatAddress, parseAddress, parseLaneAddress } from '@umem/api';
 import { messageOf } from '@umem/errors';
 import { isName, NAME_RULE, parseBytes } from '@umem/ram';
 import { InvalidArgumentError } from 'commander';
@@ -6,6 +6,16 @@ import { InvalidArgumentError } from 'commander';
 /** `host:port` or `unix:/path`, as grpc-js takes it. */
 export function toAddress(text: string): string {
   return orInvalid(() => formatAddress(parseAddress(text)));
+}
+
+/** Addresses of lanes with commas between them, where `fd:N` is allowed too. */
+export function toLaneAddresses(text: string): string {
+  return orInvalid(() =>
+    text
+      .split(',')
+      .map((each) => formatAddress(parseLaneAddress(each.trim())))
+      .join(','),
+  );
 }
 
 /** The name of a VM, an incoming VM or a profile. */

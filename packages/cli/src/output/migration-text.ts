@@ -87,6 +87,11 @@ function toFacts({ downtime, stats, totalUs }: Migration): string[][] {
         `${formatDuration(latency.p99Us)}, longest ${formatDuration(latency.maxUs)}`
       : formatCount(stats.faults),
   ]);
+  if (stats.touchRequests > 0n)
+    facts.push([
+      'Touching',
+      `${formatThings(stats.touchRequests, 'request')}, ${formatThings(stats.touchedPages, 'page')} touched`,
+    ]);
   const seconds = Number(totalUs) / 1e6;
   const bytes = Number(stats.wireBytes);
   facts.push([

@@ -18,6 +18,8 @@ export interface StatsJson {
   readonly faultLatencyUs: { p50: number; p99: number; max: number; count: number };
   readonly bytesOnWire: number;
   readonly recoveries: number;
+  readonly touchRequests: number;
+  readonly touchedPages: number;
 }
 
 export function toStatsJson(stats: TransferStats | undefined): StatsJson {
@@ -35,6 +37,8 @@ export function toStatsJson(stats: TransferStats | undefined): StatsJson {
     faultLatencyUs: toLatencyJson(stats?.faultLatency),
     bytesOnWire: Number(stats?.wireBytes ?? 0n),
     recoveries: Number(stats?.recoveries ?? 0n),
+    touchRequests: Number(stats?.touchRequests ?? 0n),
+    touchedPages: Number(stats?.touchedPages ?? 0n),
   };
 }
 

@@ -1,6 +1,7 @@
 import {
   IncomingState,
   MigrationState,
+  Placement,
   SourceAfter,
   UmemState,
   VmRunState,
@@ -24,6 +25,7 @@ export function createVm(changes: Partial<Vm> = {}): Vm {
     vmmPid: 4711,
     vmmVersion: 'QEMU 7.2.22',
     migrationId: '',
+    vhostUserDevices: [],
     ...changes,
   };
 }
@@ -50,6 +52,8 @@ export function createStats(changes: Partial<TransferStats> = {}): TransferStats
     blockedThreads: [],
     recoveries: 0n,
     pendingRequests: 0n,
+    touchRequests: 0n,
+    touchedPages: 0n,
     ...changes,
   };
 }
@@ -67,6 +71,7 @@ export function createMigration(changes: Partial<Migration> = {}): Migration {
       releaseRam: false,
       sourceAfter: SourceAfter.KEEP,
       timeoutSeconds: 0,
+      placement: Placement.COPY,
     },
     createdAtUnixUs: 1_700_000_000_000_000n,
     totalUs: 12_000n,
@@ -124,6 +129,7 @@ export function createIncoming(changes: Partial<Incoming> = {}): Incoming {
     umemState: UmemState.AWAITING_HANDOFF,
     resumedAtUnixUs: 0n,
     pageServerLost: false,
+    placement: Placement.COPY,
     ...changes,
   };
 }

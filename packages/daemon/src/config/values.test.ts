@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import { address, boolean, bytes, durationMs, integer, listOf, name, path } from './values.js';
+import { address, boolean, bytes, descriptors, durationMs, integer, listOf, name, path } from './values.js';
 
 function problem(schema: z.ZodType, value: unknown): string {
   const read = schema.safeParse(value);
@@ -107,4 +107,25 @@ test('lists are text with commas or YAML lists, and each item is checked', () =>
   expect(listOf(integer()).parse('1, 2,3')).toEqual([1, 2, 3]);
   expect(listOf(integer()).parse([1, '2'])).toEqual([1, 2]);
   expect(problem(listOf(integer()), '1,x')).toContain('"x" is not a whole number');
+});
+
+describe('descriptors', () => {
+  test.each([
+    ['3', [3]],
+    ['3,4, 17', [3, 4, 17]],
+    [
+      [3, '2147483647'],
+      [3, 2147483647],
+    ],
+  ])('%j is %j', (value, fds) => {
+    expect(descriptors().parse(value)).toEqual(fds);
+  });
+  test.each(['', '3,', 'fd:3', '-3', '3.5', '2147483648', [null]])('%j is refused', (value) => {
+    expect(problem(descriptors(), value)).toMatch(/descriptor's number/);
+  });
+  test.each([0, 1, 2])('%i is refused, with how to pass what it is', (fd) => {
+    expect(problem(descriptors(), String(fd))).toMatch(
+      `standard input, output or error: pass the socket as 3`,
+    );
+  });
 });

@@ -60,6 +60,26 @@ export function address(): z.ZodType<Address> {
   return read((value) => parseAddress(textOf(value, 'an address')));
 }
 
+/**
+ * Descriptors that the process was started with: numbers from 3 up, with commas or as a YAML list. What they
+ * are is not looked at.
+ */
+export function descriptors(): z.ZodType<number[]> {
+  return listOf(
+    read((value) => {
+      const text = textOf(value, "a descriptor's number").trim();
+      const fd = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+      if (fd < 3)
+        throw new RangeError(
+          `Descriptor ${fd} is standard input, output or error: pass the socket as 3 or above, for example with 3<&${fd} in a shell`,
+        );
+      if (!(fd <= 0x7fff_ffff))
+        throw new RangeError(`"${text}" is not a descriptor's number: write for example 3 or 3,4`);
+      return fd;
+    }),
+  );
+}
+
 /** The name of a VM, block or profile. */
 export function name(): z.ZodType<string> {
   return read((value) => {
