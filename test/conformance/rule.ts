@@ -8,7 +8,7 @@ export interface Rule<Context> {
   readonly from: string;
   /** The guest cannot go back to where it came from. */
   readonly destructive?: boolean;
-  /** Milliseconds; default 30000. */
+  /** Milliseconds; default 150000. */
   readonly timeoutMs?: number;
   /** Throws when the rule does not hold; may answer with a detail for the table. */
   run(context: Context): Promise<string | void>;

@@ -11,7 +11,8 @@ export interface RuleResult {
   readonly milliseconds: number;
 }
 
-const TIMEOUT_MS = 30_000;
+/** More than the longest wait of a rule, which says what it waited for. */
+const TIMEOUT_MS = 150_000;
 
 /** What rules are tried with. */
 export interface RuleContext {
@@ -43,7 +44,8 @@ async function verdictOf<Context>(rule: Rule<Context>, context: Context): Promis
     return { result: 'ok', detail: detail ?? '' };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    return { result: error instanceof NotApplicable ? 'n/a' : 'FAIL', detail };
+    if (error instanceof NotApplicable) return { result: 'n/a', detail: `not applicable: ${detail}` };
+    return { result: 'FAIL', detail };
   } finally {
     clearTimeout(timer);
   }

@@ -4,6 +4,7 @@ import { BreakableLink } from '../wire/breakable-link.js';
 import { pageKey, type Lane, type PageKey } from './lane.js';
 import { receivedWhere } from './received-rules.js';
 import { checkEnds, type SourceContext } from './source-context.js';
+import { StalledLane } from './stalled-lane.js';
 
 const BACKGROUND = 'page_source.proto, LANE_KIND_BACKGROUND';
 
@@ -153,6 +154,28 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
     },
   },
   {
+    id: 'source/background/removed-before-reconnect',
+    title: 'Pages that were removed over an earlier connection are not pushed over the next one',
+    from: 'page_source.proto, UmemRequest.remove: never send them',
+    destructive: true,
+    async run(context) {
+      await context.activate();
+      const peer = await context.peer();
+      const { id } = await context.largestBlock();
+      const first = await peer.open('demand');
+      const removed = Array.from({ length: 300 }, (_, index) => 3 * index);
+      first.send({ remove: { block_id: id, pgoffs: removed } });
+      await first.barrier(id, 1);
+      const background = await peer.open('background', { generation: 2 });
+      await background.eos();
+      const gone = new Set(removed.map((pgoff) => pageKey(id, pgoff)));
+      checkEachOnce(
+        [background],
+        (await allPages(context)).filter((key) => !gone.has(key)),
+      );
+    },
+  },
+  {
     id: 'source/background/remove-race',
     title:
       'REMOVE that races with background: each page comes once or was removed, never after the source knew, and EOS comes',
@@ -197,9 +220,8 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
       await context.activate();
       const peer = await context.peer();
       const demand = await peer.open('demand');
-      const link = await BreakableLink.start(peer.migration.addressFor('background'));
-      const stalled = await peer.open('background', { address: link.address });
-      link.stall();
+      const stalled = new StalledLane(peer.migration.addressFor('background'), peer.token);
+      await stalled.open(peer.init('background'));
       const { id, pages } = await context.largestBlock();
       await demand.pull(id, [pages - 1]);
       const { background_addresses: addresses } = peer.migration.target;
@@ -208,7 +230,7 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
       });
       const all = await allPages(context);
       await reading.eos();
-      const arrived = new Set([...reading.arrivals, ...demand.arrivals, ...stalled.arrivals]);
+      const arrived = new Set([...reading.arrivals, ...demand.arrivals]);
       const stuck = all.filter((key) => !arrived.has(key));
       check(stuck.length <= MAX_STUCK_PAGES, `${stuck.length} pages wait for a lane that nobody reads`);
       // They can still be had: the demand lane sends them again.
@@ -221,7 +243,7 @@ export const backgroundRules: readonly Rule<SourceContext>[] = [
         await context.checkPages(demand, id, wanted);
       }
       await context.checkUndisturbed();
-      link.close();
+      stalled.close();
       return `${stuck.length} of ${all.length} pages waited`;
     },
   },

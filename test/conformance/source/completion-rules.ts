@@ -3,7 +3,7 @@ import { checkRefused } from '../check-refused.js';
 import { check, checkSame, type Rule } from '../rule.js';
 import { pageKey } from './lane.js';
 import { receivedWhere } from './received-rules.js';
-import { checkEnds, type SourceContext } from './source-context.js';
+import { checkEnds, completeByEoc, type SourceContext } from './source-context.js';
 
 /** The end of the active migration: these come last, in this order. */
 export const completionRules: readonly Rule<SourceContext>[] = [
@@ -64,10 +64,7 @@ export const completionRules: readonly Rule<SourceContext>[] = [
         await destination.open('background', { received }),
       ];
       for (const lane of lanes) await lane.eos();
-      for (const lane of lanes) void lane.finish();
-      for (const lane of lanes) await checkEnds(lane, [Status.OK]);
-      migration.script.enter('INCOMING_STATE_COMPLETED');
-      await migration.until('MIGRATION_STATE_COMPLETED');
+      await completeByEoc(migration, lanes);
       const late = destination.dial();
       late.send(destination.init('demand'));
       await checkEnds(late, [Status.NOT_FOUND]);

@@ -1,11 +1,12 @@
 import { status as Status } from '@grpc/grpc-js';
 import { check, checkSame, type Rule } from '../rule.js';
-import { eventuallyTrue } from '../../kit/eventually.js';
+import { untilTrue } from '../waits.js';
 import { BreakableLink } from '../wire/breakable-link.js';
 import { MAX_PGOFFS } from '../wire/read-batch.js';
 import { describe, pageKey } from './lane.js';
 import { receivedWhere } from './received-rules.js';
 import { checkEnds, type SourceContext } from './source-context.js';
+import { StalledLane } from './stalled-lane.js';
 
 const SERVE = 'page_source.proto, PageSource.Serve';
 const EOC = 'page_source.proto, UmemRequest.eoc';
@@ -25,11 +26,13 @@ export const endingRules: readonly Rule<SourceContext>[] = [
     from: SERVE,
     async run(context) {
       const lane = await (await context.peer()).open('demand');
-      const { id } = await context.largestBlock();
-      lane.send({ on_demand: { block_id: id, pgoffs: [60, 61] } });
+      const { id, pages } = await context.largestBlock();
+      // More than can be on its way at once.
+      const pgoffs = [...new Set(manyOf(pages))];
+      lane.send({ on_demand: { block_id: id, pgoffs } });
       lane.halfClose();
       await checkEnds(lane, [Status.OK]);
-      await context.checkPages(lane, id, [60, 61]);
+      await context.checkPages(lane, id, pgoffs);
       await context.checkUndisturbed();
     },
   },
@@ -86,7 +89,7 @@ export const endingRules: readonly Rule<SourceContext>[] = [
       await first.pull(id, [1]);
       first.cancel();
       // The source learns of the end a moment later than we do.
-      await eventuallyTrue('the demand lane’s place to be free', async () => {
+      await untilTrue('the demand lane’s place to be free', async () => {
         const lane = peer.dial();
         lane.send(peer.init('demand'));
         const refusal = await lane.accepted;
@@ -104,28 +107,26 @@ export const endingRules: readonly Rule<SourceContext>[] = [
     async run(context) {
       const peer = await context.peer();
       const { id, pages } = await context.largestBlock();
-      const link = await BreakableLink.start(peer.migration.target.demand_address);
-      const stalled = await peer.open('demand', { address: link.address });
-      link.stall();
+      const stalled = new StalledLane(peer.migration.target.demand_address, peer.token);
+      await stalled.open(peer.init('demand'));
       const request = { on_demand: { block_id: id, pgoffs: manyOf(pages) } };
       // 128 GiB of pages.
       const total = 8192;
       let taken = 0;
       const pushing = (async () => {
-        for (; taken < total; taken++) await stalled.sendThrough(request);
+        for (; taken < total; taken++) await stalled.send(request);
       })();
       // The lane's end, which we bring about, is no failure.
       pushing.catch(() => undefined);
       let before = -1;
       let looksWithout = 0;
-      await eventuallyTrue('the source to take no more', async () => {
+      await untilTrue('the source to take no more', async () => {
         looksWithout = taken === before ? looksWithout + 1 : 0;
         before = taken;
         await context.checkUndisturbed();
         return looksWithout >= STILL_LOOKS || taken === total;
       });
-      link.close();
-      await stalled.ended;
+      stalled.close();
       check(
         taken < total,
         `All ${total} requests for ${total * MAX_PGOFFS} pages were taken while no page was read`,

@@ -1,6 +1,7 @@
-import { status as Status } from '@grpc/grpc-js';
+import { status as Status, type ServiceError } from '@grpc/grpc-js';
 import { check, NotApplicable, type Rule } from '../rule.js';
 import { FROM_THE_FUTURE, GARBAGE, UNSET } from '../wire/bad-messages.js';
+import { checkErrorDetails } from '../wire/error-details.js';
 import type { RamBlockMessage } from '../wire/messages.js';
 import { toBits } from '../wire/page-bits.js';
 import { checkEnds, type SourceContext } from './source-context.js';
@@ -157,6 +158,7 @@ const EARLY: Readonly<Record<string, object | Buffer>> = {
   'background-cont': { background_cont: { pgoffs: [0] } },
   remove: { remove: { block_id: 'ram0', pgoffs: [0] } },
   eoc: { eoc: {} },
+  placed: { placed: { block_id: 'ram0', ranges: [{ pgoff: 0, page_count: 1 }] } },
   unset: UNSET,
   unknown: FROM_THE_FUTURE,
 };
@@ -298,6 +300,20 @@ export const initRules: readonly Rule<SourceContext>[] = [
       await closed.ended;
       await context.checkUndisturbed();
       silent.cancel();
+    },
+  },
+  {
+    id: 'source/init/error-details',
+    title: 'Statuses of lanes and of calls carry google.rpc.Status with ErrorInfo of domain "umem"',
+    from: 'protocol.md, What goes wrong, and how; error_details.proto',
+    async run(context) {
+      const peer = await context.peer();
+      const lane = peer.dial();
+      lane.send(peer.init('demand', { migration_id: 'no-such-migration' }));
+      checkErrorDetails('a refused lane', (await checkEnds(lane, [NOT_FOUND])).metadata);
+      const unknown = context.client.call('VmService', 'GetVm', { name: 'no-such-vm' });
+      const error: unknown = await unknown.catch((reason: unknown) => reason);
+      checkErrorDetails('GetVm of an unknown VM', (error as ServiceError).metadata);
     },
   },
   {

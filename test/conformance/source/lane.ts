@@ -77,13 +77,6 @@ export class Lane {
     return this.#stream.write(request);
   }
 
-  /** Sends a request; resolves when the network has taken it, rejects when the lane is over. */
-  async sendThrough(request: object): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#stream.write(request, (error?: Error | null) => (error ? reject(error) : resolve()));
-    });
-  }
-
   /** ON_DEMAND; resolves with the pages, in the order asked for. */
   async pull(blockId: string, pgoffs: readonly number[]): Promise<Buffer[]> {
     this.send({ on_demand: { block_id: blockId, pgoffs } });

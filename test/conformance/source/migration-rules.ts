@@ -41,15 +41,55 @@ export const migrationRules: readonly Rule<SourceContext>[] = [
     },
   },
   {
-    id: 'source/migration/no-background',
-    title: 'With no_background the target has no background address',
-    from: 'migration.proto, MigrationOptions.no_background',
+    id: 'source/migration/options',
+    title: 'Options that do not exist, and touching without CACHE, are refused with INVALID_ARGUMENT',
+    from: 'migration.proto, MigrationOptions; protocol.md, Compatibility: unknown enum values',
     async run(context) {
-      const migration = await context.begin({ no_background: true });
-      try {
-        checkSame('background addresses', migration.target.background_addresses.length, 0);
-      } finally {
+      await context.end();
+      const { vm } = context.target;
+      for (const options of [
+        { postcopy_flags: 2, placement: 'PLACEMENT_CACHE' },
+        { postcopy_flags: 2 ** 31, placement: 'PLACEMENT_CACHE' },
+        { postcopy_flags: 1 },
+        { postcopy_flags: 1, placement: 'PLACEMENT_COPY' },
+        { placement: 9 },
+        { source_after: 9 },
+      ])
+        await checkRefused(
+          JSON.stringify(options),
+          context.client.call('MigrationService', 'CreateMigration', {
+            vm,
+            destination_address: '127.0.0.1:1',
+            options,
+          }),
+          Status.INVALID_ARGUMENT,
+        );
+    },
+  },
+  {
+    id: 'source/migration/placing',
+    title: 'Placement and postcopy flags reach the destination in Preflight and PrepareIncoming',
+    from: 'migration.proto, MigrationOptions.placement; incoming.proto, PrepareIncomingRequest',
+    async run(context) {
+      for (const [options, placement, flags] of [
+        [{ placement: 'PLACEMENT_CACHE', postcopy_flags: 1 }, 'PLACEMENT_CACHE', 1],
+        [{ placement: 'PLACEMENT_CACHE' }, 'PLACEMENT_CACHE', 0],
+        [{}, 'PLACEMENT_COPY', 0],
+      ] as const) {
+        const migration = await context.begin(options);
+        const { preflight, prepare } = migration.script;
         await migration.cancel();
+        const same = (found: string | undefined): boolean =>
+          found === placement || (placement === 'PLACEMENT_COPY' && found === 'PLACEMENT_UNSPECIFIED');
+        check(
+          same(preflight?.placement),
+          `PreflightRequest.placement: ${preflight?.placement}, not ${placement}`,
+        );
+        check(
+          same(prepare?.placement),
+          `PrepareIncomingRequest.placement: ${prepare?.placement}, not ${placement}`,
+        );
+        checkSame('PrepareIncomingRequest.postcopy_flags', prepare?.postcopy_flags ?? -1, flags);
       }
     },
   },

@@ -15,6 +15,13 @@ export interface ConnectOrder {
   readonly name: string;
   readonly target: LaneTargetMessage;
   readonly blocks: readonly RamBlockMessage[];
+  readonly confirm_placed: boolean;
+}
+
+/** What the source says of placing, in Preflight (without flags) and in PrepareIncoming. */
+export interface PlacingOrder {
+  readonly placement: string;
+  readonly postcopy_flags?: number;
 }
 
 type Request = Record<string, unknown> & {
@@ -31,6 +38,8 @@ export class IncomingScript {
   /** Resolves with the reason when the source has called AbortIncoming. */
   readonly aborted: Promise<string>;
   order: ConnectOrder | null = null;
+  preflight: PlacingOrder | null = null;
+  prepare: PlacingOrder | null = null;
   deviceStateBytes = 0;
   resumeCalls = 0;
   /** Null: there is no such incoming VM. */
@@ -55,28 +64,29 @@ const WATCH_INTERVAL_MS = 200;
 export class PlayedDestination {
   readonly address: string;
   readonly #server: WireServer;
-  #script = new IncomingScript();
+  /** By the VM's name. */
+  readonly #scripts: Map<string, IncomingScript>;
 
-  private constructor(server: WireServer) {
+  private constructor(server: WireServer, scripts: Map<string, IncomingScript>) {
     this.#server = server;
+    this.#scripts = scripts;
     this.address = server.address;
   }
 
   static async start(listen: string): Promise<PlayedDestination> {
-    const ref: { destination: PlayedDestination | null } = { destination: null };
-    const script = (): IncomingScript => {
-      if (ref.destination === null) throw new Error('A call before the destination has started');
-      return ref.destination.#script;
-    };
-    ref.destination = new PlayedDestination(
+    const scripts = new Map<string, IncomingScript>();
+    const script = (name: string): IncomingScript => scripts.get(name) ?? new IncomingScript();
+    return new PlayedDestination(
       await WireServer.start('IncomingService', createService(script), listen),
+      scripts,
     );
-    return ref.destination;
   }
 
-  /** Where the next migration is played; nothing of the one before is known any more. */
-  begin(): IncomingScript {
-    return (this.#script = new IncomingScript());
+  /** Where the VM's next migration is played; nothing of the one before is known any more. */
+  begin(vm: string): IncomingScript {
+    const script = new IncomingScript();
+    this.#scripts.set(vm, script);
+    return script;
   }
 
   stop(): void {
@@ -84,11 +94,11 @@ export class PlayedDestination {
   }
 }
 
-function createService(script: () => IncomingScript): UntypedServiceImplementation {
+function createService(script: (name: string) => IncomingScript): UntypedServiceImplementation {
   const unary =
     (handle: (request: Request, script: IncomingScript) => Promise<object> | object) =>
     (call: ServerUnaryCall<Request, object>, answer: Answer): void => {
-      const current = script();
+      const current = script(call.request.name ?? '');
       Promise.resolve()
         .then(() => handle(call.request, current))
         .then(
@@ -97,10 +107,13 @@ function createService(script: () => IncomingScript): UntypedServiceImplementati
         );
     };
   return {
-    Preflight: unary(() => ({
-      checks: [{ check: 'conformance', passed: true, finding: 'played by the suite' }],
-    })),
-    PrepareIncoming: unary(({ name, blocks }, current) => {
+    Preflight: unary((request, current) => {
+      current.preflight = request as unknown as PlacingOrder;
+      return { checks: [{ check: 'conformance', passed: true, finding: 'played by the suite' }] };
+    }),
+    PrepareIncoming: unary((request, current) => {
+      const { name, blocks } = request;
+      current.prepare = request as unknown as PlacingOrder;
       current.enter('INCOMING_STATE_PREPARED');
       return {
         ...incoming(name ?? '', current),
@@ -118,11 +131,14 @@ function createService(script: () => IncomingScript): UntypedServiceImplementati
       call: ServerReadableStream<{ name: string; data: Buffer }, object>,
       answer: Answer,
     ): void => {
-      const current = script();
       let name = '';
-      current.enter('INCOMING_STATE_LOADING');
+      let current = new IncomingScript();
       call.on('data', (chunk: { name: string; data: Buffer }) => {
-        name ||= chunk.name;
+        if (name === '') {
+          name = chunk.name;
+          current = script(name);
+          current.enter('INCOMING_STATE_LOADING');
+        }
         current.deviceStateBytes += chunk.data.length;
       });
       call.on('end', () => {
@@ -148,7 +164,8 @@ function createService(script: () => IncomingScript): UntypedServiceImplementati
     }),
     ForgetIncoming: unary(() => ({})),
     ListIncomings: unary(() => ({ incomings: [] })),
-    WatchIncoming: (call: ServerWritableStream<Request, object>): void => watch(call, script()),
+    WatchIncoming: (call: ServerWritableStream<Request, object>): void =>
+      watch(call, script(call.request.name ?? '')),
   };
 }
 

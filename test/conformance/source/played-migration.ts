@@ -40,7 +40,7 @@ export class PlayedMigration {
 
   /** Creates it; resolves when the source waits for ConnectIncoming and its guest still runs. */
   static async start(settings: MigrationSettings): Promise<PlayedMigration> {
-    const script = settings.destination.begin();
+    const script = settings.destination.begin(settings.vm);
     const { migration_id: id } = await settings.client.call<MigrationMessage>(
       'MigrationService',
       'CreateMigration',

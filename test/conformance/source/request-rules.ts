@@ -33,6 +33,13 @@ function listOf(command: ListCommand, blockId: string, pgoffs: readonly number[]
   return { [command]: { block_id: blockId, pgoffs } };
 }
 
+/** Ranges as [first page, pages]. */
+function placed(blockId: string, ranges: readonly (readonly [number, number])[]): object {
+  return {
+    placed: { block_id: blockId, ranges: ranges.map(([pgoff, count]) => ({ pgoff, page_count: count })) },
+  };
+}
+
 function repeat(pgoff: number, count: number): number[] {
   return new Array<number>(count).fill(pgoff);
 }
@@ -94,6 +101,62 @@ const BAD_REQUESTS: readonly BadRequest[] = [
       words: () => [String(MAX_PGOFFS)],
     },
   ]),
+  {
+    id: 'placed-unknown-block',
+    title: 'PLACED of an unknown block',
+    messages: () => [placed('no-such-block', [[GOOD[0] ?? 0, 2]])],
+    codes: [NOT_FOUND],
+    words: () => ['no-such-block'],
+  },
+  {
+    id: 'placed-past-end',
+    title: 'PLACED of good pages and of a range that ends past its block',
+    messages: ({ block, pages }) => [
+      placed(block, [
+        [GOOD[0] ?? 0, 2],
+        [pages - 1, 2],
+      ]),
+    ],
+    codes: [OUT_OF_RANGE],
+    words: ({ block, pages }) => [block, String(pages)],
+  },
+  {
+    id: 'placed-far-past-end',
+    title: 'PLACED of 4294967295 pages from page 4294967295, and of good pages',
+    messages: ({ block }) => [
+      placed(block, [
+        [2 ** 32 - 1, 2 ** 32 - 1],
+        [GOOD[0] ?? 0, 2],
+      ]),
+    ],
+    codes: [OUT_OF_RANGE],
+  },
+  {
+    id: 'placed-empty',
+    title: 'PLACED of no range',
+    messages: ({ block }) => [placed(block, [])],
+    codes: [INVALID_ARGUMENT],
+  },
+  {
+    id: 'placed-no-pages',
+    title: 'PLACED of a range of no page',
+    messages: ({ block }) => [
+      placed(block, [
+        [GOOD[0] ?? 0, 2],
+        [31, 0],
+      ]),
+    ],
+    codes: [INVALID_ARGUMENT],
+  },
+  {
+    id: 'placed-4064',
+    title: 'PLACED of 4064 ranges',
+    messages: ({ block }) => [
+      placed(block, new Array<[number, number]>(MAX_PGOFFS + 1).fill([GOOD[0] ?? 0, 1])),
+    ],
+    codes: [INVALID_ARGUMENT],
+    words: () => [String(MAX_PGOFFS)],
+  },
   ...(['on_demand', 'background'] as const).flatMap((command): BadRequest[] => {
     const cont = `${command}_cont`;
     const other = command === 'on_demand' ? 'background' : 'on_demand';
@@ -117,6 +180,16 @@ const BAD_REQUESTS: readonly BadRequest[] = [
         messages: ({ block }) => [
           listOf(command, block, [BEFORE]),
           listOf('remove', block, [31]),
+          { [cont]: { pgoffs: GOOD } },
+        ],
+        codes: [INVALID_ARGUMENT],
+      },
+      {
+        id: `${cont}-after-placed`,
+        title: `${name} after PLACED`,
+        messages: ({ block }) => [
+          listOf(command, block, [BEFORE]),
+          placed(block, [[31, 1]]),
           { [cont]: { pgoffs: GOOD } },
         ],
         codes: [INVALID_ARGUMENT],

@@ -1,10 +1,13 @@
 import type { Rule } from '../rule.js';
 import { backgroundRules } from './background-rules.js';
+import { changeRules } from './change-rules.js';
 import { completionRules } from './completion-rules.js';
 import { endingRules } from './ending-rules.js';
 import { initRules } from './init-rules.js';
 import { migrationRules } from './migration-rules.js';
+import { randomRules } from './random-rules.js';
 import { receivedRules } from './received-rules.js';
+import { releaseRules } from './release-rules.js';
 import { removeRules } from './remove-rules.js';
 import { requestRules } from './request-rules.js';
 import { servingRules } from './serving-rules.js';
@@ -19,6 +22,9 @@ export const sourceRules: readonly Rule<SourceContext>[] = [
   ...removeRules,
   ...endingRules,
   ...migrationRules,
+  ...releaseRules,
+  ...changeRules,
   ...backgroundRules,
+  ...randomRules,
   ...completionRules,
 ];

@@ -1,6 +1,8 @@
 import { status as Status, type StatusObject } from '@grpc/grpc-js';
+import type { Seeds } from '../random.js';
 import { check, NotApplicable } from '../rule.js';
 import { WireClient } from '../wire/client.js';
+import type { RamBlockMessage, VmMessage } from '../wire/messages.js';
 import { describe, pageKey, type Lane } from './lane.js';
 import { Peer } from './peer.js';
 import { PlayedDestination } from './played-destination.js';
@@ -26,31 +28,65 @@ interface Stage {
 export class SourceContext {
   readonly client: WireClient;
   readonly target: SourceTarget;
+  readonly seeds: Seeds;
+  readonly #spareVms: string[];
+  readonly #sparePeers: Peer[] = [];
+  readonly #begun: PlayedMigration[] = [];
+  readonly #spares: PlayedMigration[] = [];
   readonly #played: PlayedDestination;
   #stage: Stage | null = null;
   #isActive = false;
   #bystanderPage = 0;
 
-  private constructor(target: SourceTarget, played: PlayedDestination) {
+  private constructor(target: SourceTarget, seeds: Seeds, played: PlayedDestination) {
     this.target = target;
+    this.seeds = seeds;
+    this.#spareVms = [...target.spareVms];
     this.#played = played;
     this.client = new WireClient(target.address);
   }
 
-  static async open(target: SourceTarget): Promise<SourceContext> {
-    return new SourceContext(target, await PlayedDestination.start(target.listen));
+  static async open(target: SourceTarget, seeds: Seeds): Promise<SourceContext> {
+    return new SourceContext(target, seeds, await PlayedDestination.start(target.listen));
   }
 
-  /** A migration that waits for ConnectIncoming; the caller ends it. Ends the one that stood still. */
+  /**
+   * A migration that waits for ConnectIncoming and is cancelled at the end of the rule, if it was not
+   * before. Ends the one that stood still.
+   */
   async begin(options: object = {}): Promise<PlayedMigration> {
     await this.end();
-    return PlayedMigration.start({
-      client: this.client,
-      destination: this.#played,
-      sourceAddress: '',
-      vm: this.target.vm,
-      options,
-    });
+    const migration = await this.#start(this.target.vm, options);
+    this.#begun.push(migration);
+    return migration;
+  }
+
+  /**
+   * A migration of a VM that no rule has used yet, so that its guest need not run there again; and the
+   * destination's page server. It waits for ConnectIncoming. Throws NotApplicable when no such VM is left.
+   */
+  async beginSpare(
+    options: object,
+    isWanted: (vm: string, blocks: readonly RamBlockMessage[]) => boolean = () => true,
+  ): Promise<{ readonly migration: PlayedMigration; readonly peer: Peer }> {
+    for (const [index, name] of this.#spareVms.entries()) {
+      const { blocks } = await this.client.call<VmMessage>('VmService', 'GetVm', { name });
+      if (!isWanted(name, blocks)) continue;
+      this.#spareVms.splice(index, 1);
+      const migration = await this.#start(name, options);
+      const peer = new Peer(migration, migration.target.token);
+      this.#sparePeers.push(peer);
+      this.#spares.push(migration);
+      return { migration, peer };
+    }
+    throw new NotApplicable(
+      'No further VM that it could move is there: name one with --vm, and its RAM files with --ram',
+    );
+  }
+
+  #start(vm: string, options: object): Promise<PlayedMigration> {
+    const { client } = this;
+    return PlayedMigration.start({ client, destination: this.#played, sourceAddress: '', vm, options });
   }
 
   /** The migration that stands still, frozen before the point of no return; or the active one. */
@@ -79,6 +115,8 @@ export class SourceContext {
 
   /** Passes the point of no return: the guest will not run at its source again. */
   async activate(): Promise<PlayedMigration> {
+    // All its tokens are for the rules to come.
+    if (!this.#isActive && (this.#stage?.peers.length ?? 0) > 0) await this.end();
     const { migration } = await this.#staged();
     if (!this.#isActive) await migration.activate();
     this.#isActive = true;
@@ -142,14 +180,18 @@ export class SourceContext {
     await this.checkPages(bystander, id, [pgoff]);
   }
 
-  /** Closes the rule's lanes. */
+  /** Closes the rule's lanes, and gives the guest back if the rule has not. */
   async endRule(): Promise<void> {
-    for (const peer of this.#stage?.peers ?? []) peer.close();
+    for (const peer of [...(this.#stage?.peers ?? []), ...this.#sparePeers.splice(0)]) peer.close();
+    for (const migration of this.#begun.splice(0)) await migration.cancel();
+    // One that is past the point of no return goes on.
+    for (const migration of this.#spares.splice(0)) await migration.cancel().catch(() => undefined);
   }
 
   async close(): Promise<void> {
     const stage = this.#stage;
     try {
+      await this.endRule();
       if (this.#isActive && stage !== null) this.#closeLanes(stage);
       else await this.end();
     } finally {
@@ -165,7 +207,7 @@ export class SourceContext {
 
   async #staged(): Promise<Stage> {
     if (this.#stage !== null) return this.#stage;
-    const migration = await this.begin();
+    const migration = await this.#start(this.target.vm, {});
     const destination = new Peer(migration, migration.target.token);
     // What ConnectIncoming promises: every lane of the destination's page server is connected.
     await destination.open('demand');
@@ -192,4 +234,12 @@ export async function checkEnds(
     check(status.details.includes(word), `The status does not name ${word}: ${describe(status)}`);
   lane.checkBatches();
   return status;
+}
+
+/** EOC on all lanes of the destination's page server: they end with OK, and the migration is COMPLETED. */
+export async function completeByEoc(migration: PlayedMigration, lanes: readonly Lane[]): Promise<void> {
+  for (const lane of lanes) void lane.finish();
+  for (const lane of lanes) await checkEnds(lane, [Status.OK]);
+  migration.script.enter('INCOMING_STATE_COMPLETED');
+  await migration.until('MIGRATION_STATE_COMPLETED');
 }

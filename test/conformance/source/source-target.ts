@@ -1,4 +1,3 @@
-import { NotApplicable } from '../rule.js';
 import { WireClient } from '../wire/client.js';
 import type { VmMessage } from '../wire/messages.js';
 
@@ -7,7 +6,12 @@ export interface SourceTarget {
   /** Of MigrationService, VmService and PageSource. */
   readonly address: string;
   readonly vm: string;
-  /** RAM files by block id where this host has them; empty: pages of two lanes are compared instead. */
+  /** Further VMs, for rules after which a guest cannot run there again. */
+  readonly spareVms: readonly string[];
+  /**
+   * RAM files where this host has them: of `vm` by block id, of other VMs by "VM/block id". Empty: pages
+   * of two lanes are compared instead.
+   */
   readonly ramPaths: ReadonlyMap<string, string>;
   /** Where the source reaches the suite. */
   readonly listen: string;
@@ -20,14 +24,29 @@ export interface SourceTarget {
 /** A source that somebody else runs. */
 export async function foreignSource(options: {
   readonly address: string;
-  readonly vm: string | undefined;
+  readonly vms: readonly string[];
   readonly ramPaths: ReadonlyMap<string, string>;
   readonly listen: string;
 }): Promise<SourceTarget> {
   const { address, ramPaths, listen } = options;
+  const client = new WireClient(address);
+  let vms = options.vms;
+  try {
+    // A VM that is not there is nobody's broken rule.
+    for (const name of vms) await client.call('VmService', 'GetVm', { name });
+    if (vms.length === 0) vms = [await firstVm(client)];
+  } catch (cause) {
+    throw new Error(`The source at ${address}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  } finally {
+    client.close();
+  }
+  const [vm = '', ...spareVms] = vms;
   return {
     address,
-    vm: options.vm ?? (await firstVm(address)),
+    vm,
+    spareVms,
     ramPaths,
     listen,
     logs: () => '',
@@ -35,15 +54,9 @@ export async function foreignSource(options: {
   };
 }
 
-async function firstVm(address: string): Promise<string> {
-  const client = new WireClient(address);
-  try {
-    const { vms } = await client.call<{ vms: VmMessage[] }>('VmService', 'ListVms', {});
-    const vm = vms.find(({ run_state: state }) => state === 'VM_RUN_STATE_RUNNING') ?? vms[0];
-    if (vm === undefined)
-      throw new NotApplicable(`No VM is registered at ${address}: register one that runs`);
-    return vm.name;
-  } finally {
-    client.close();
-  }
+async function firstVm(client: WireClient): Promise<string> {
+  const { vms } = await client.call<{ vms: VmMessage[] }>('VmService', 'ListVms', {});
+  const vm = vms.find(({ run_state: state }) => state === 'VM_RUN_STATE_RUNNING');
+  if (vm === undefined) throw new Error('it has no VM that runs: register one');
+  return vm.name;
 }

@@ -1,6 +1,7 @@
 import { isRegistered } from '../../kit/process-memory.js';
 import { check, checkSame, checkSameList, type Rule } from '../rule.js';
 import { pageKey, type PageKey } from '../source/lane.js';
+import type { UmemMessage } from '../wire/messages.js';
 import { MAX_PGOFFS } from '../wire/read-batch.js';
 import type { PlayedLane } from './played-lane.js';
 import type { PlayedSet } from './played-set.js';
@@ -173,6 +174,27 @@ export const completionRules: readonly Rule<UmemdContext>[] = [
       set.attach();
       await set.release();
       await set.checkMemory();
+    },
+  },
+  {
+    id: 'umemd/complete/watch-ends',
+    title: 'WatchUmem says RELEASED last and ends with OK, and GetUmem still answers',
+    from: 'umemd.proto, WatchUmem: until the set is RELEASED',
+    async run(context) {
+      const set = await context.set();
+      const { background } = await set.armed();
+      const stream = set.client.watch<UmemMessage>('Umemd', 'WatchUmem', {
+        name: set.name,
+        interval_ms: 60_000,
+      });
+      let last = '';
+      stream.on('data', ({ state }: UmemMessage) => (last = state));
+      const ended = new Promise<void>((resolve, reject) => stream.on('end', resolve).on('error', reject));
+      if (background[0] !== undefined) await set.push(background[0]);
+      await set.release();
+      await ended;
+      checkSame('the last state that was told', last, 'UMEM_STATE_RELEASED');
+      checkSame('state', (await set.get()).state, 'UMEM_STATE_RELEASED');
     },
   },
   {

@@ -1,4 +1,5 @@
 import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import { pageKey, type PageKey } from '../source/lane.js';
 import type { WireClient } from '../wire/client.js';
 import type { UmemdCommandMessage } from '../wire/messages.js';
 import { Changes } from './changes.js';
@@ -8,6 +9,8 @@ export class Control {
   /** What umemd has said, in order. */
   readonly told: UmemdCommandMessage[] = [];
   readonly ended: Promise<StatusObject>;
+  /** Called with every command, when it has come. */
+  onCommand: (command: UmemdCommandMessage) => void = () => {};
   readonly #changes = new Changes();
   readonly #stream: ClientDuplexStream<object | Buffer, UmemdCommandMessage>;
   #status: StatusObject | null = null;
@@ -16,6 +19,7 @@ export class Control {
     this.#stream = client.stream<UmemdCommandMessage>('Umemd', 'Control');
     this.#stream.on('data', (command: UmemdCommandMessage) => {
       this.told.push(command);
+      this.onCommand(command);
       this.#changes.tell();
     });
     this.#stream.on('error', () => undefined);
@@ -51,6 +55,13 @@ export class Control {
         throw new Error(`Control ended before ${what}: ${this.#status.code} ${this.#status.details}`);
       return null;
     });
+  }
+
+  /** Pages of every TRIGGER_PAGE_FAULT so far, in order. */
+  get triggered(): PageKey[] {
+    return this.told.flatMap(({ trigger_page_fault: pages }) =>
+      (pages?.pgoffs ?? []).map((pgoff) => pageKey(pages?.block_id ?? '', pgoff)),
+    );
   }
 
   /** Ends the stream without a word. */

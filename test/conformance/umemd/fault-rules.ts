@@ -1,9 +1,15 @@
 import { check, checkSame, checkSameList, type Rule } from '../rule.js';
 import { pageKey } from '../source/lane.js';
-import { eventuallyTrue } from '../../kit/eventually.js';
+import { methodOf } from '../wire/definitions.js';
+import { withUnknownField } from '../wire/unknown-field.js';
+import { untilTrue } from '../waits.js';
 import type { UmemdContext } from './umemd-context.js';
 
 const REQUEST = 'page_source.proto, UmemRequest';
+
+function sum(numbers: readonly string[]): number {
+  return numbers.reduce((total, each) => total + Number(each), 0);
+}
 
 export const faultRules: readonly Rule<UmemdContext>[] = [
   {
@@ -26,6 +32,54 @@ export const faultRules: readonly Rule<UmemdContext>[] = [
       checkSame('fill_pages', stats?.fill_pages ?? '', '1');
       checkSame('faults', stats?.faults ?? '', '4');
       checkSame('remaining_pages', stats?.remaining_pages ?? '', String(512 + 253 - 4));
+    },
+  },
+  {
+    id: 'umemd/fault/statistics',
+    title:
+      'Every page counts once; every fault is in the latency histogram and among the threads that waited, and pages in the bytes on the wire',
+    from: 'ram.proto, TransferStats and LatencyHistogram',
+    async run(context) {
+      const set = await context.set();
+      const { background } = await set.armed();
+      for (let pgoff = 0; pgoff < 20; pgoff++) await set.touch('ram0', pgoff * 7);
+      await set.vmm.remove('ram1', 0, 3);
+      await background[0]?.pages('ram0', [0, 1, 2, 7]);
+      await set.untilStats(
+        'all of it to be counted',
+        ({ background_pages: pushed, removed_pages: removed, fault_latency: latency }) =>
+          pushed === '2' && removed === '3' && latency?.count === '20',
+      );
+      const { stats } = await set.get();
+      check(stats !== null, 'Umem.stats is not set');
+      checkSame('demand_pages', stats.demand_pages, '20');
+      checkSame('duplicate_pages', stats.duplicate_pages, '2');
+      checkSame('remaining_pages', stats.remaining_pages, String(512 + 253 - 20 - 2 - 3));
+      checkSame('faults', stats.faults, '20');
+      checkSame('buckets in all', sum(stats.fault_latency?.power_of_two_buckets ?? []), 20);
+      const { p50_us: p50, p99_us: p99, max_us: max } = stats.fault_latency ?? {};
+      check(
+        Number(p50) <= Number(p99) && Number(p99) <= Number(max),
+        `p50 ${p50}, p99 ${p99}, longest ${max} us`,
+      );
+      checkSame('faults of threads', sum(stats.blocked_threads.map(({ faults }) => faults)), 20);
+      // Of the 22 pages four or five are constant.
+      check(Number(stats.wire_bytes) > 17 * 4096, `wire_bytes is ${stats.wire_bytes}`);
+    },
+  },
+  {
+    id: 'umemd/fault/unknown-field',
+    title: 'A field that umemd does not know, in a batch that it knows, is ignored',
+    from: 'protocol.md, Compatibility: ignore fields that you do not know',
+    async run(context) {
+      const set = await context.set();
+      const { demand, background } = await set.armed();
+      const { responseSerialize } = methodOf('PageSource', 'Serve');
+      const reply = responseSerialize({ pages: set.ram.batch('ram0', [60, 61]) });
+      await background[0]?.send(withUnknownField(reply));
+      await set.untilStats('the pages to be placed', ({ background_pages: pages }) => pages === '2');
+      for (const pgoff of [60, 61]) await set.touch('ram0', pgoff);
+      checkSame('pages demanded', demand.demanded.length, 0);
     },
   },
   {
@@ -77,7 +131,7 @@ export const faultRules: readonly Rule<UmemdContext>[] = [
       checkSame('state', (await set.get()).state, 'UMEM_STATE_HANDED_OFF');
       await set.checkNotPlaced('ram0', [10, 11, 12]);
       await set.arm();
-      await eventuallyTrue(
+      await untilTrue(
         'the pages to be placed',
         async () => (await set.get()).stats?.background_pages === '3',
       );
@@ -126,7 +180,7 @@ export const faultRules: readonly Rule<UmemdContext>[] = [
       };
       await demand.batch(wrong);
       await demand.pages('ram0', [78]);
-      await eventuallyTrue(
+      await untilTrue(
         'the next page to be placed',
         async () => (await set.get()).stats?.demand_pages === '1',
       );
@@ -144,17 +198,19 @@ export const faultRules: readonly Rule<UmemdContext>[] = [
       const { background } = await set.armed();
       const [lane] = background;
       check(lane !== undefined, 'There is no background lane');
-      await lane.pages('ram0', [200, 201, 203]);
+      await lane.pages('ram0', [200, 201, 203, 212]);
       await lane.batch({
         block_id: 'ram0',
         runs: [{ pgoff: 199, page_count: 6, encoding: 'PAGE_ENCODING_FILL', fill_value: 9 }],
       });
-      await eventuallyTrue(
+      // A RAW run whose third page is there: the fourth must not get the third one's bytes.
+      await lane.pages('ram0', [210, 211, 212, 213]);
+      await untilTrue(
         'the batches to be placed',
-        async () => (await set.get()).stats?.background_pages === '6',
+        async () => (await set.get()).stats?.background_pages === '10',
       );
-      checkSame('duplicate_pages', (await set.get()).stats?.duplicate_pages ?? '', '3');
-      for (const pgoff of [200, 201, 203]) await set.touch('ram0', pgoff);
+      checkSame('duplicate_pages', (await set.get()).stats?.duplicate_pages ?? '', '4');
+      for (const pgoff of [200, 201, 203, 210, 211, 212, 213]) await set.touch('ram0', pgoff);
       for (const pgoff of [199, 202, 204])
         check(
           (await set.stored('ram0', pgoff)).every((byte) => byte === 9),
@@ -176,7 +232,7 @@ export const faultRules: readonly Rule<UmemdContext>[] = [
         fill_value: value,
       }));
       await background[0]?.batch({ block_id: 'ram0', runs });
-      await eventuallyTrue(
+      await untilTrue(
         'the pages to be placed',
         async () => (await set.get()).stats?.background_pages === '256',
       );
@@ -201,7 +257,7 @@ export const faultRules: readonly Rule<UmemdContext>[] = [
       const data = (set.ram.blocks.get('ram0') ?? Buffer.of()).subarray(0, 256 * 4096);
       const fill = { pgoff: 256, page_count: 4063 - 256, encoding: 'PAGE_ENCODING_FILL', fill_value: 7 };
       await lane.batch({ block_id: 'ram0', runs: [raw, fill], data });
-      await eventuallyTrue(
+      await untilTrue(
         'the batch to be placed',
         async () => (await set.get()).stats?.background_pages === '4063',
       );

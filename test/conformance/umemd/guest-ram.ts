@@ -9,19 +9,21 @@ function fillPage(page: Buffer, seed: number, pgoff: number): void {
     page.fill((pgoff * 3 + seed) & 0xff);
     return;
   }
-  for (let word = 0; word < PAGE_BYTES / 4; word++)
-    page.writeUInt32LE(
-      (Math.imul(pgoff * 1024 + word + 1, 2654435761) ^ Math.imul(seed + 1, 0x9e3779b9)) >>> 0,
-      word * 4,
-    );
+  const words = new Uint32Array(page.buffer, page.byteOffset, PAGE_BYTES / 4);
+  for (let word = 0; word < words.length; word++)
+    words[word] = Math.imul(pgoff * 1024 + word + 1, 2654435761) ^ Math.imul(seed + 1, 0x9e3779b9);
 }
 
 /** The RAM of a guest that the suite plays the source of. */
 export class GuestRam {
   readonly blocks: ReadonlyMap<string, Buffer>;
 
-  /** `sizes`: pages of each block. */
-  constructor(sizes: Readonly<Record<string, number>>) {
+  /** Of the destination's host, by block. */
+  readonly #hostPageBytes: Readonly<Record<string, number>>;
+
+  /** `sizes`: pages of each block; `hostPageBytes`: of those that have others than 4096. */
+  constructor(sizes: Readonly<Record<string, number>>, hostPageBytes: Readonly<Record<string, number>> = {}) {
+    this.#hostPageBytes = hostPageBytes;
     this.blocks = new Map(
       Object.entries(sizes).map(([id, pages], seed) => {
         const bytes = Buffer.alloc(pages * PAGE_BYTES);
@@ -36,7 +38,7 @@ export class GuestRam {
     return [...this.blocks].map(([id, bytes]) => ({
       block_id: id,
       size_bytes: String(bytes.length),
-      host_page_size_bytes: String(PAGE_BYTES),
+      host_page_size_bytes: String(this.hostPageBytes(id)),
     }));
   }
 
@@ -44,6 +46,10 @@ export class GuestRam {
     return [...this.blocks.keys()].flatMap((id) =>
       Array.from({ length: this.pageCount(id) }, (_, pgoff) => pageKey(id, pgoff)),
     );
+  }
+
+  hostPageBytes(blockId: string): number {
+    return this.#hostPageBytes[blockId] ?? PAGE_BYTES;
   }
 
   pageCount(blockId: string): number {

@@ -25,6 +25,8 @@ export class PlayedLane {
   readonly demanded: PageKey[] = [];
   readonly wanted: PageKey[] = [];
   readonly removed: PageKey[] = [];
+  /** Pages that `placed` has confirmed, in order. */
+  readonly confirmed: PageKey[] = [];
   /** What was wrong with a request. */
   problem: string | null = null;
   isHalfClosed = false;
@@ -131,6 +133,8 @@ export class PlayedLane {
           return `${request.command} after ${before ?? 'INIT'}`;
         return this.#note(continued, request[request.command]?.pgoffs ?? []);
       }
+      case 'placed':
+        return this.#confirm(request.placed);
       case 'eoc':
         return null;
       case 'init':
@@ -138,6 +142,19 @@ export class PlayedLane {
       default:
         return 'a request without a command';
     }
+  }
+
+  #confirm(placed: UmemRequestMessage['placed']): string | null {
+    const { block_id: blockId = '', ranges = [] } = placed ?? {};
+    if (!this.#ram.blocks.has(blockId)) return `placed of block "${blockId}"`;
+    if (ranges.length < 1 || ranges.length > MAX_PGOFFS) return `placed of ${ranges.length} ranges`;
+    const pages = this.#ram.pageCount(blockId);
+    for (const { pgoff, page_count: count } of ranges) {
+      if (count < 1 || pgoff + count > pages)
+        return `placed of ${count} pages from page ${pgoff} of ${pages}`;
+      for (let page = pgoff; page < pgoff + count; page++) this.confirmed.push(pageKey(blockId, page));
+    }
+    return null;
   }
 
   #note(command: 'on_demand' | 'background' | 'remove', pgoffs: readonly number[]): string | null {

@@ -1,10 +1,11 @@
-import { open, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { preloadLibraryPath } from '@umem/native';
 import { check, checkSame } from '../rule.js';
+import { untilTrue } from '../waits.js';
 import { pageKey, type PageKey } from '../source/lane.js';
 import type { WireClient } from '../wire/client.js';
-import type { LaneTargetMessage, UmemMessage } from '../wire/messages.js';
+import type { LaneTargetMessage, TransferStatsMessage, UmemMessage } from '../wire/messages.js';
 import { PAGE_BYTES } from '../wire/read-batch.js';
 import { Control } from './control.js';
 import { GuestRam } from './guest-ram.js';
@@ -19,7 +20,20 @@ export interface SetOptions {
   readonly backgroundLanes?: number;
   /** How the VMM hands over: through the real preload library, or by itself in the same words. Default 'itself'. */
   readonly handoff?: 'itself' | 'preload';
+  /** Names of enum Placement. Default: unset, which is COPY. */
+  readonly placement?: 'PLACEMENT_COPY' | 'PLACEMENT_CACHE';
+  /** Default 0. */
+  readonly postcopyFlags?: number;
+  /** Of ConnectUmem. Default false. */
+  readonly confirmPlaced?: boolean;
+  /** Features of the VMM's userfaultfds; default those of the preload library. */
+  readonly features?: number;
+  /** A folder on hugetlbfs, and the blocks whose RAM files are there. */
+  readonly huge?: { readonly dir: string; readonly blocks: readonly string[] };
 }
+
+/** Bytes of a huge page. */
+export const HUGE_BYTES = 2 << 20;
 
 export interface SetParts {
   readonly client: WireClient;
@@ -43,6 +57,7 @@ export class PlayedSet {
   readonly backgroundLanes: number;
   readonly #parts: SetParts;
   readonly #options: SetOptions;
+  readonly #others: Vmm[] = [];
   #vmm: Vmm | null = null;
   #control: Control | null = null;
   #socket = '';
@@ -53,9 +68,14 @@ export class PlayedSet {
     this.name = parts.name;
     this.client = parts.client;
     this.dir = parts.dir;
-    this.ram = new GuestRam(options.sizes ?? { ram0: 512, ram1: 253 });
+    const huge = Object.fromEntries((options.huge?.blocks ?? []).map((id) => [id, HUGE_BYTES]));
+    this.ram = new GuestRam(options.sizes ?? { ram0: 512, ram1: 253 }, huge);
     this.source = new PlayedSource(this.ram);
     this.backgroundLanes = options.backgroundLanes ?? 1;
+  }
+
+  get confirmsPlaced(): boolean {
+    return this.#options.confirmPlaced ?? false;
   }
 
   get socket(): string {
@@ -90,6 +110,8 @@ export class PlayedSet {
     const umem = await this.client.call<UmemMessage>('Umemd', 'CreateUmem', {
       name: this.name,
       blocks: this.ram.messages,
+      placement: this.#options.placement ?? 'PLACEMENT_UNSPECIFIED',
+      postcopy_flags: this.#options.postcopyFlags ?? 0,
     });
     this.#socket = umem.handoff_socket_path;
     await this.source.start();
@@ -100,6 +122,7 @@ export class PlayedSet {
     return this.client.call<UmemMessage>('Umemd', 'ConnectUmem', {
       name: this.name,
       target: { ...this.target, ...changes },
+      confirm_placed: this.#options.confirmPlaced ?? false,
     });
   }
 
@@ -120,7 +143,7 @@ export class PlayedSet {
   }
 
   ramPath(blockId: string): string {
-    return join(this.dir, blockId);
+    return join(this.#ramDir(blockId), blockId);
   }
 
   /** A VMM whose RAM files are mapped, and registered when it hands over by itself. */
@@ -130,18 +153,32 @@ export class PlayedSet {
     const env = { LD_PRELOAD: preloadLibraryPath(), UMEM_RAM: entries.join(':'), UMEM_HANDOFF: this.#socket };
     const vmm = (this.#vmm = new Vmm(this.#parts.program, isPreload ? env : {}));
     for (const [id, bytes] of this.ram.blocks) {
+      await mkdir(this.#ramDir(id), { recursive: true });
       await writeFile(this.ramPath(id), '', { mode: 0o600 });
       await truncate(this.ramPath(id), bytes.length);
-      await vmm.mapFile(id, this.ramPath(id), bytes.length);
-      if (!isPreload) await vmm.register(id, [id], FEATURES.preload);
     }
+    await this.#map(vmm, !isPreload);
     return vmm;
   }
 
+  /** Another process on the same RAM files, as a vhost-user back end is; it has handed nothing over. */
+  async startOther(): Promise<Vmm> {
+    const other = new Vmm(this.#parts.program);
+    this.#others.push(other);
+    await this.#map(other, true);
+    return other;
+  }
+
   /** Hands one block over, as the preload library does. */
-  async handOver(blockId: string): Promise<string> {
-    const region = { ...this.vmm.region(blockId), ram_block: blockId, pid: this.vmm.pid, uffd: 7 };
-    return this.vmm.send(this.#socket, [region], [`uffd:${blockId}`, `file:${blockId}`]);
+  async handOver(blockId: string, vmm = this.vmm): Promise<string> {
+    const region = { ...vmm.region(blockId), ram_block: blockId, pid: vmm.pid, uffd: 7 };
+    return vmm.send(this.#socket, [region], [`uffd:${blockId}`, `file:${blockId}`]);
+  }
+
+  /** Hands every block of another process over. */
+  async handOverOther(other: Vmm): Promise<void> {
+    for (const id of this.ram.blocks.keys())
+      checkSame(`answer to the handoff of ${id} by another process`, await this.handOver(id, other), 'READY');
   }
 
   /** Starts the VMM and hands every block over. */
@@ -190,12 +227,20 @@ export class PlayedSet {
   }
 
   /** Touches a page; throws unless the guest reads what the source has. */
-  async touch(blockId: string, pgoff: number): Promise<void> {
-    const crc = await this.vmm.read(blockId, pgoff);
+  async touch(blockId: string, pgoff: number, vmm = this.vmm): Promise<void> {
+    const crc = await vmm.read(blockId, pgoff);
     check(
       crc === this.ram.crc(blockId, pgoff),
       `The guest reads other bytes of page ${pageKey(blockId, pgoff)} than the source has`,
     );
+  }
+
+  /** Resolves with the set's statistics when they are so. */
+  async untilStats(what: string, isSo: (stats: TransferStatsMessage) => boolean): Promise<void> {
+    await untilTrue(what, async () => {
+      const { stats } = await this.get();
+      return stats !== null && isSo(stats);
+    });
   }
 
   /** Bytes of a page in the RAM file: zeros where no page was placed. */
@@ -233,10 +278,10 @@ export class PlayedSet {
   }
 
   /** Throws unless the guest reads everywhere what the source has, in plain memory. `zeros`: pages it gave up. */
-  async checkMemory(zeros: ReadonlySet<PageKey> = new Set()): Promise<void> {
+  async checkMemory(zeros: ReadonlySet<PageKey> = new Set(), vmm = this.vmm): Promise<void> {
     const empty = Buffer.alloc(PAGE_BYTES);
     for (const id of this.ram.blocks.keys()) {
-      const seen = await this.vmm.dump(id, join(this.dir, `${id}.seen`));
+      const seen = await vmm.dump(id, join(this.dir, `${id}.seen`));
       for (let pgoff = 0; pgoff < this.ram.pageCount(id); pgoff++) {
         const expected = zeros.has(pageKey(id, pgoff)) ? empty : this.ram.page(id, pgoff);
         const found = seen.subarray(pgoff * PAGE_BYTES, (pgoff + 1) * PAGE_BYTES);
@@ -267,10 +312,26 @@ export class PlayedSet {
   /** Lets everything go. */
   async close(): Promise<void> {
     this.source.kill();
-    await this.#vmm?.kill();
+    for (const vmm of [this.#vmm, ...this.#others]) await vmm?.kill();
     this.#control?.hangUp();
     // A set that a rule has deleted already, or never made, is as good.
     await this.delete(true).catch(() => undefined);
+    // Huge pages are few, and go back when their files do.
+    const { huge } = this.#options;
+    if (huge !== undefined) await rm(join(huge.dir, this.name), { recursive: true, force: true });
+  }
+
+  /** Maps every block, and registers each with a userfaultfd of its own. */
+  async #map(vmm: Vmm, registers: boolean): Promise<void> {
+    for (const [id, bytes] of this.ram.blocks) {
+      await vmm.mapFile(id, this.ramPath(id), bytes.length, this.ram.hostPageBytes(id));
+      if (registers) await vmm.register(id, [id], this.#options.features ?? FEATURES.preload);
+    }
+  }
+
+  #ramDir(blockId: string): string {
+    const { huge } = this.#options;
+    return huge?.blocks.includes(blockId) === true ? join(huge.dir, this.name) : this.dir;
   }
 }
 

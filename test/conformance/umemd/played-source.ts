@@ -73,9 +73,11 @@ export class PlayedSource {
     });
   }
 
-  /** Throws when umemd has broken a rule for requests on any lane. */
-  checkRequests(): void {
+  /** Throws when umemd has broken a rule for requests on any lane. `confirms`: it was to confirm pages. */
+  checkRequests(confirms: boolean): void {
     for (const { problem } of this.lanes) check(problem === null, `umemd sent ${problem}`);
+    const unasked = this.lanes.find(({ confirmed }) => confirmed.length > 0 && !confirms);
+    check(unasked === undefined, `umemd confirmed pages although ConnectUmem did not ask for it`);
     const asked = new Map<string, Set<PageKey>>();
     for (const { init, demanded, wanted } of this.lanes) {
       const pages = asked.get(init.generation) ?? new Set<PageKey>();

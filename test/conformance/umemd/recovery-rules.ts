@@ -1,7 +1,7 @@
 import { status as Status } from '@grpc/grpc-js';
 import { check, checkSame, checkSameList, type Rule } from '../rule.js';
 import { pageKey } from '../source/lane.js';
-import { eventuallyTrue } from '../../kit/eventually.js';
+import { untilTrue } from '../waits.js';
 import { fromBits } from '../wire/page-bits.js';
 import type { PlayedLane } from './played-lane.js';
 import type { UmemdContext } from './umemd-context.js';
@@ -24,7 +24,7 @@ export const recoveryRules: readonly Rule<UmemdContext>[] = [
       await set.touch('ram1', 252);
       await background[1]?.pages('ram0', [0, 1, 2, 511]);
       await background[0]?.pages('ram1', [4, 9]);
-      await eventuallyTrue(
+      await untilTrue(
         'the pages to be placed',
         async () => (await set.get()).stats?.background_pages === '6',
       );
@@ -116,7 +116,7 @@ export const recoveryRules: readonly Rule<UmemdContext>[] = [
         const pgoffs = Array.from({ length: 50 }, (_, index) => time * 100 + index);
         await demand.pages('ram0', pgoffs);
         for (const pgoff of pgoffs) have.add(pageKey('ram0', pgoff));
-        await eventuallyTrue(
+        await untilTrue(
           'the pages to be placed',
           async () => (await set.get()).stats?.remaining_pages === String(1024 - have.size),
         );

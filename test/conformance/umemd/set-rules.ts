@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { status as Status } from '@grpc/grpc-js';
+import { status as Status, type ServiceError } from '@grpc/grpc-js';
 import { checkRefused } from '../check-refused.js';
 import { check, checkSame, checkSameList, type Rule } from '../rule.js';
+import { checkErrorDetails } from '../wire/error-details.js';
 import type { RamBlockMessage, UmemMessage } from '../wire/messages.js';
 import type { UmemdContext } from './umemd-context.js';
 
@@ -77,6 +78,18 @@ export const setRules: readonly Rule<UmemdContext>[] = [
       await checkRefused('WatchUmem', set.until('UMEM_STATE_ARMED'), NOT_FOUND);
       const { code } = await set.attach().ended;
       checkSame('status of Control', Status[code], 'NOT_FOUND');
+    },
+  },
+  {
+    id: 'umemd/set/error-details',
+    title: 'Statuses of calls and of Control carry google.rpc.Status with ErrorInfo of domain "umem"',
+    from: 'protocol.md, What goes wrong, and how; error_details.proto',
+    async run(context) {
+      const set = await context.set();
+      const error: unknown = await set.get().catch((reason: unknown) => reason);
+      checkErrorDetails('GetUmem of an unknown set', (error as ServiceError).metadata);
+      const { metadata } = await set.attach().ended;
+      checkErrorDetails('Control of an unknown set', metadata);
     },
   },
   {

@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Seeds } from '../random.js';
 import { check, checkSame } from '../rule.js';
 import { WireClient } from '../wire/client.js';
 import { buildVmm } from './build-vmm.js';
@@ -9,6 +10,8 @@ import type { UmemdTarget } from './umemd-target.js';
 /** What rules of umemd work with: umem sets of their own, and one that must never notice them. */
 export class UmemdContext {
   readonly client: WireClient;
+  readonly seeds: Seeds;
+  readonly #target: UmemdTarget;
   readonly #dir: string;
   readonly #program: string;
   readonly #sets: PlayedSet[] = [];
@@ -16,15 +19,22 @@ export class UmemdContext {
   #bystanderPage = 0;
   #count = 0;
 
-  private constructor(target: UmemdTarget, dir: string, program: string) {
+  private constructor(target: UmemdTarget, seeds: Seeds, dir: string, program: string) {
     this.client = new WireClient(target.address);
+    this.seeds = seeds;
+    this.#target = target;
     this.#dir = dir;
     this.#program = program;
   }
 
-  static async open(target: UmemdTarget): Promise<UmemdContext> {
+  static async open(target: UmemdTarget, seeds: Seeds): Promise<UmemdContext> {
     const dir = await mkdtemp('/dev/shm/umem-conformance-');
-    return new UmemdContext(target, dir, await buildVmm(dir));
+    return new UmemdContext(target, seeds, dir, await buildVmm(dir));
+  }
+
+  /** A folder on hugetlbfs with this many huge pages free. Throws NotApplicable where there is none. */
+  hugePages(pages: number): Promise<string> {
+    return this.#target.hugePages(pages);
   }
 
   /** A umem set of which nothing exists yet. */
@@ -56,13 +66,15 @@ export class UmemdContext {
   async endRule(): Promise<void> {
     const sets = this.#sets.splice(0);
     try {
-      for (const { source } of sets) source.checkRequests();
+      for (const { source, confirmsPlaced } of sets) source.checkRequests(confirmsPlaced);
     } finally {
       for (const set of sets) await set.close();
     }
   }
 
   async close(): Promise<void> {
+    // Those of a rule that did not come to its end.
+    for (const set of this.#sets.splice(0)) await set.close();
     await this.#bystander?.close();
     this.client.close();
     await rm(this.#dir, { recursive: true, force: true });

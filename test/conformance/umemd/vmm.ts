@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { eventuallyTrue } from '../../kit/eventually.js';
+import { untilTrue } from '../waits.js';
 import { Changes } from './changes.js';
 
 /** Where a mapping is in the VMM, as handoff messages say it. */
@@ -15,8 +15,22 @@ export interface Region {
   readonly page_size_kib: number;
 }
 
-/** Features of userfaultfd(2) that our preload library asks for, and those that Firecracker does. */
-export const FEATURES = { preload: (1 << 8) | (1 << 3) | (1 << 4) | (1 << 5), firecracker: 1 << 3 } as const;
+interface Mapped {
+  readonly address: number;
+  readonly bytes: number;
+  /** Bytes of the pages behind it. */
+  readonly pageBytes: number;
+}
+
+/** Features of userfaultfd(2) that our preload library asks for: thread ids, remove, hugetlbfs and shmem. */
+const PRELOAD = (1 << 8) | (1 << 3) | (1 << 4) | (1 << 5);
+
+/** The same, those that Firecracker asks for, and all that tell of changes: fork, remap and unmap, too. */
+export const FEATURES = {
+  preload: PRELOAD,
+  firecracker: 1 << 3,
+  allEvents: PRELOAD | (1 << 1) | (1 << 2) | (1 << 6),
+} as const;
 
 const PAGE_BYTES = 4096;
 
@@ -26,7 +40,7 @@ export class Vmm {
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #lines: string[] = [];
   readonly #changes = new Changes();
-  readonly #mapped = new Map<string, { readonly address: number; readonly bytes: number }>();
+  readonly #mapped = new Map<string, Mapped>();
   #stderr = '';
   #isOver = false;
 
@@ -46,12 +60,14 @@ export class Vmm {
   }
 
   /** Maps a RAM file shared. Under the preload library, this hands it over. */
-  async mapFile(id: string, path: string, bytes: number): Promise<void> {
-    await this.#map(id, bytes, `map ${id} ${path} ${bytes}`);
+  async mapFile(id: string, path: string, bytes: number, pageBytes = PAGE_BYTES): Promise<void> {
+    const line = await this.#ask(`map ${id} ${path} ${bytes}`, `mapped ${id}`);
+    this.#mapped.set(id, { address: Number(line.split(' ')[2]), bytes, pageBytes });
   }
 
   async mapAnonymous(id: string, bytes: number): Promise<void> {
-    await this.#map(id, bytes, `anon ${id} ${bytes}`);
+    const line = await this.#ask(`anon ${id} ${bytes}`, `mapped ${id}`);
+    this.#mapped.set(id, { address: Number(line.split(' ')[2]), bytes, pageBytes: PAGE_BYTES });
   }
 
   /** One userfaultfd for these mappings, with a name. */
@@ -61,13 +77,13 @@ export class Vmm {
 
   /** Where a mapping is, and the part of its block that it is. */
   region(id: string, offset = 0): Region {
-    const { address, bytes } = this.#get(id);
+    const { address, bytes, pageBytes } = this.#get(id);
     return {
       base_host_virt_addr: address,
       size: bytes,
       offset,
-      page_size: PAGE_BYTES,
-      page_size_kib: PAGE_BYTES,
+      page_size: pageBytes,
+      page_size_kib: pageBytes,
     };
   }
 
@@ -86,6 +102,31 @@ export class Vmm {
     return Number((await this.#ask(`read ${id} ${pgoff}`, `read ${id} ${pgoff}`)).split(' ')[3]);
   }
 
+  /** The same by a child that is forked for it. */
+  async readInChild(id: string, pgoff: number): Promise<number> {
+    return Number((await this.#ask(`child ${id} ${pgoff}`, `child ${id} ${pgoff}`)).split(' ')[3]);
+  }
+
+  /** Fills a page with a value. */
+  async write(id: string, pgoff: number, value: number): Promise<void> {
+    await this.#ask(`write ${id} ${pgoff} ${value}`, `wrote ${id} ${pgoff}`);
+  }
+
+  /** Moves a mapping to another address. */
+  async move(id: string): Promise<void> {
+    const line = await this.#ask(`move ${id}`, `moved ${id}`);
+    this.#mapped.set(id, { ...this.#get(id), address: Number(line.split(' ')[2]) });
+  }
+
+  async unmap(id: string, pgoff: number, count: number): Promise<void> {
+    await this.#ask(`unmap ${id} ${pgoff} ${count}`, `unmapped ${id} ${pgoff}`);
+  }
+
+  /** Punches a hole into the RAM file, which no event tells of. */
+  async punch(id: string, pgoff: number, count: number): Promise<void> {
+    await this.#ask(`punch ${id} ${pgoff} ${count}`, `punched ${id} ${pgoff}`);
+  }
+
   /** Gives pages up with MADV_REMOVE. */
   async remove(id: string, pgoff: number, count: number): Promise<void> {
     await this.#ask(`remove ${id} ${pgoff} ${count}`, `removed ${id} ${pgoff}`);
@@ -99,7 +140,7 @@ export class Vmm {
 
   /** Resolves when this many threads of the process wait for a page. */
   async untilWaiting(threads: number): Promise<void> {
-    await eventuallyTrue(`${threads} threads of the VMM to wait for pages`, async () => {
+    await untilTrue(`${threads} threads of the VMM to wait for pages`, async () => {
       const tasks = await readdir(`/proc/${this.pid}/task`);
       const waits = await Promise.all(
         tasks.map(async (task) => {
@@ -120,11 +161,6 @@ export class Vmm {
     await closed;
   }
 
-  async #map(id: string, bytes: number, command: string): Promise<void> {
-    const line = await this.#ask(command, `mapped ${id}`);
-    this.#mapped.set(id, { address: Number(line.split(' ')[2]), bytes });
-  }
-
   /** Sends a command; resolves with the line that begins with these words: "dumped part1" is not "dumped part10". */
   #ask(command: string, answer: string): Promise<string> {
     this.#process.stdin.write(`${command}\n`);
@@ -137,7 +173,7 @@ export class Vmm {
     });
   }
 
-  #get(id: string): { readonly address: number; readonly bytes: number } {
+  #get(id: string): Mapped {
     const mapped = this.#mapped.get(id);
     if (mapped === undefined) throw new Error(`${id} is not mapped`);
     return mapped;

@@ -1,16 +1,22 @@
-/*
- * A VMM for the conformance suite: maps guest RAM, hands it over and touches it as the lines on its
- * standard input say, and answers with lines. What may wait for a page runs in a thread of its own.
- *
- *   map ID PATH BYTES                 mapped ID ADDRESS       a shared mapping of a RAM file
- *   anon ID BYTES                     mapped ID ADDRESS       anonymous memory
- *   register NAME FEATURES ID[,ID]    registered NAME         one userfaultfd for these mappings
- *   send SOCKET FDS PIECE JSON        sent ANSWER             hands over; PIECE: bytes at a time, 0 for all
- *                                                             FDS: uffd:NAME, file:ID, pipe, joined by
- * commas; none ANSWER: the line that came back, or CLOSED read ID PGOFF                     read ID PGOFF
- * CRC32     in a thread remove ID PGOFF COUNT             removed ID PGOFF        MADV_REMOVE, in a thread
- *   dump ID PATH                      dumped ID               writes what the guest sees, in a thread
- */
+// A VMM for the conformance suite: maps guest RAM, hands it over and touches it as the lines on its
+// standard input say, and answers with lines. What may wait for a page runs in a thread of its own.
+//
+// clang-format off
+//   map ID PATH BYTES                 mapped ID ADDRESS       a shared mapping of a RAM file
+//   anon ID BYTES                     mapped ID ADDRESS       anonymous memory
+//   register NAME FEATURES ID[,ID]    registered NAME         one userfaultfd for these mappings
+//   send SOCKET FDS PIECE JSON        sent ANSWER             hands over; PIECE: bytes at a time, 0 for all
+//                                                             FDS: uffd:NAME, file:ID, pipe, joined by commas; none
+//                                                             ANSWER: the line that came back, or CLOSED
+//   read ID PGOFF                     read ID PGOFF CRC32     in a thread
+//   child ID PGOFF                    child ID PGOFF CRC32    read by a child that is forked, in a thread
+//   write ID PGOFF BYTE               wrote ID PGOFF          fills the page, in a thread
+//   remove ID PGOFF COUNT             removed ID PGOFF        MADV_REMOVE, in a thread
+//   unmap ID PGOFF COUNT              unmapped ID PGOFF       munmap, in a thread
+//   punch ID PGOFF COUNT              punched ID PGOFF        a hole in the file, which no event tells of
+//   move ID                           moved ID ADDRESS        mremap to another address, in a thread
+//   dump ID PATH                      dumped ID               writes what the guest sees, in a thread
+// clang-format on
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +31,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, MAX_MAPPINGS = 64, MAX_FDS = 8, LINE_BYTES = 1 << 20, NAME_BYTES = 64 };
@@ -187,7 +194,7 @@ static void hand_over(const char* path, char* descriptors, size_t piece, const c
 struct job {
   struct mapping* mapping;
   size_t pgoff;
-  size_t count;
+  size_t argument;
   char path[256];
 };
 
@@ -200,11 +207,68 @@ static void* read_page(void* argument) {
   return NULL;
 }
 
+/* The child shares the RAM, and the lines go to the same standard output. */
+static void* read_in_child(void* argument) {
+  struct job* job = argument;
+  pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child == 0) {
+    char line[128];
+    uint32_t crc = crc32_of(job->mapping->address + job->pgoff * PAGE, PAGE);
+    int length = snprintf(line, sizeof line, "child %s %zu %u\n", job->mapping->id, job->pgoff, crc);
+    _exit(write(STDOUT_FILENO, line, (size_t)length) == length ? 0 : 1);
+  }
+  if (waitpid(child, NULL, 0) != child) fail("waitpid");
+  free(job);
+  return NULL;
+}
+
+static void* write_page(void* argument) {
+  struct job* job = argument;
+  memset(job->mapping->address + job->pgoff * PAGE, (int)job->argument, PAGE);
+  printf("wrote %s %zu\n", job->mapping->id, job->pgoff);
+  free(job);
+  return NULL;
+}
+
 static void* remove_pages(void* argument) {
   struct job* job = argument;
-  if (madvise(job->mapping->address + job->pgoff * PAGE, job->count * PAGE, MADV_REMOVE) != 0)
+  if (madvise(job->mapping->address + job->pgoff * PAGE, job->argument * PAGE, MADV_REMOVE) != 0)
     fail("madvise");
   printf("removed %s %zu\n", job->mapping->id, job->pgoff);
+  free(job);
+  return NULL;
+}
+
+static void* unmap_pages(void* argument) {
+  struct job* job = argument;
+  if (munmap(job->mapping->address + job->pgoff * PAGE, job->argument * PAGE) != 0) fail("munmap");
+  printf("unmapped %s %zu\n", job->mapping->id, job->pgoff);
+  free(job);
+  return NULL;
+}
+
+static void* punch_pages(void* argument) {
+  struct job* job = argument;
+  off_t at = (off_t)(job->pgoff * PAGE);
+  off_t length = (off_t)(job->argument * PAGE);
+  if (fallocate(job->mapping->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, length) != 0)
+    fail("fallocate");
+  printf("punched %s %zu\n", job->mapping->id, job->pgoff);
+  free(job);
+  return NULL;
+}
+
+static void* move_mapping(void* argument) {
+  struct job* job = argument;
+  struct mapping* mapping = job->mapping;
+  void* place = mmap(NULL, mapping->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (place == MAP_FAILED) fail("mmap");
+  void* moved =
+      mremap(mapping->address, mapping->bytes, mapping->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+  if (moved == MAP_FAILED) fail("mremap");
+  mapping->address = moved;
+  printf("moved %s %ju\n", mapping->id, (uintmax_t)(uintptr_t)moved);
   free(job);
   return NULL;
 }
@@ -224,19 +288,52 @@ static void* dump(void* argument) {
   return NULL;
 }
 
-static void start(void* (*run)(void*), const char* id, size_t pgoff, size_t count, const char* path) {
+static void start(void* (*run)(void*), const char* id, size_t pgoff, size_t argument, const char* path) {
   struct job* job = calloc(1, sizeof *job);
   pthread_attr_t attributes;
   pthread_t thread;
   job->mapping = find(id);
   job->pgoff = pgoff;
-  job->count = count;
+  job->argument = argument;
   snprintf(job->path, sizeof job->path, "%s", path);
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, 128 << 10);
   errno = pthread_create(&thread, &attributes, run, job);
   if (errno != 0) fail("pthread_create");
+}
+
+static const struct {
+  const char* command;
+  void* (*run)(void*);
+} threads[] = {
+    {"read", read_page},    {"child", read_in_child}, {"write", write_page},  {"remove", remove_pages},
+    {"unmap", unmap_pages}, {"punch", punch_pages},   {"move", move_mapping},
+};
+
+/* The next number of a line, 0 when there is none. */
+static size_t number(char** rest) {
+  const char* word = strsep(rest, " ");
+  return word ? strtoul(word, NULL, 10) : 0;
+}
+
+static void obey(const char* command, char* rest) {
+  char* first = strsep(&rest, " ");
+  if (!first) return;
+  for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
+    if (strcmp(command, threads[i].command) == 0) {
+      size_t pgoff = number(&rest);
+      return start(threads[i].run, first, pgoff, number(&rest), "");
+    }
+  if (strcmp(command, "anon") == 0) return map_anonymous(first, number(&rest));
+  char* second = strsep(&rest, " ");
+  if (!second) return;
+  if (strcmp(command, "dump") == 0) return start(dump, first, 0, 0, second);
+  if (strcmp(command, "map") == 0) return map_file(first, second, number(&rest));
+  if (strcmp(command, "register") == 0 && rest)
+    return register_mappings(first, strtoull(second, NULL, 10), rest);
+  size_t piece = number(&rest);
+  if (strcmp(command, "send") == 0 && rest) hand_over(first, second, piece, rest);
 }
 
 int main(void) {
@@ -246,28 +343,7 @@ int main(void) {
     char* rest = line;
     line[strcspn(line, "\n")] = '\0';
     const char* command = strsep(&rest, " ");
-    char* first = strsep(&rest, " ");
-    char* second = strsep(&rest, " ");
-    if (!first || !second) continue;
-    if (strcmp(command, "anon") == 0) {
-      map_anonymous(first, strtoul(second, NULL, 10));
-      continue;
-    }
-    if (strcmp(command, "read") == 0) {
-      start(read_page, first, strtoul(second, NULL, 10), 1, "");
-      continue;
-    }
-    if (strcmp(command, "dump") == 0) {
-      start(dump, first, 0, 0, second);
-      continue;
-    }
-    char* third = strsep(&rest, " ");
-    if (!third) continue;
-    if (strcmp(command, "map") == 0) map_file(first, second, strtoul(third, NULL, 10));
-    if (strcmp(command, "register") == 0) register_mappings(first, strtoull(second, NULL, 10), third);
-    if (strcmp(command, "remove") == 0)
-      start(remove_pages, first, strtoul(second, NULL, 10), strtoul(third, NULL, 10), "");
-    if (strcmp(command, "send") == 0 && rest) hand_over(first, second, strtoul(third, NULL, 10), rest);
+    obey(command, rest);
   }
   return 0;
 }

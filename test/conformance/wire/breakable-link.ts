@@ -1,14 +1,10 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/**
- * A way to an address that can be cut like a cable (both ends see a reset, nobody says goodbye) or
- * stalled: what the far end sends is not read any more, as by a peer that has stopped.
- */
+/** A way to an address that can be cut like a cable: both ends see a reset, nobody says goodbye. */
 export class BreakableLink {
   readonly address: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #far = new Set<Socket>();
 
   private constructor(server: Server, address: string) {
     this.#server = server;
@@ -31,19 +27,12 @@ export class BreakableLink {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Reads nothing more from the far end. */
-  stall(): void {
-    for (const socket of this.#far) socket.unpipe().pause();
-  }
-
   close(): void {
     this.#server.close();
     this.cut();
   }
 
   #join(near: Socket, far: Socket): void {
-    this.#far.add(far);
-    far.on('close', () => this.#far.delete(far));
     for (const [from, to] of [
       [near, far],
       [far, near],

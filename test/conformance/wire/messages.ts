@@ -44,13 +44,19 @@ export interface PageListMessage {
 }
 
 export interface UmemRequestMessage {
-  readonly command?: 'init' | ListCommand | ContCommand | 'eoc';
+  readonly command?: 'init' | ListCommand | ContCommand | 'eoc' | 'placed';
   readonly init?: InitMessage | null;
   readonly on_demand?: PageListMessage | null;
   readonly on_demand_cont?: Pick<PageListMessage, 'pgoffs'> | null;
   readonly background?: PageListMessage | null;
   readonly background_cont?: Pick<PageListMessage, 'pgoffs'> | null;
   readonly remove?: PageListMessage | null;
+  readonly placed?: PageRangesMessage | null;
+}
+
+export interface PageRangesMessage {
+  readonly block_id: string;
+  readonly ranges: readonly { readonly pgoff: number; readonly page_count: number }[];
 }
 
 /** Commands that name a block. */
@@ -75,6 +81,17 @@ export interface TransferStatsMessage {
   readonly remaining_pages: string;
   readonly faults: string;
   readonly recoveries: string;
+  readonly wire_bytes: string;
+  readonly fault_latency: {
+    readonly count: string;
+    readonly p50_us: string;
+    readonly p99_us: string;
+    readonly max_us: string;
+    readonly power_of_two_buckets: readonly string[];
+  } | null;
+  readonly blocked_threads: readonly { readonly thread_id: number; readonly faults: string }[];
+  readonly touch_requests: string;
+  readonly touched_pages: string;
 }
 
 export interface UmemMessage {
@@ -95,12 +112,17 @@ export interface ControlErrorMessage {
 export interface UmemdCommandMessage {
   readonly command?: 'ready' | 'quit' | 'trigger_page_fault' | 'error';
   readonly ready?: { readonly state: string } | null;
+  readonly trigger_page_fault?: PageListMessage | null;
   readonly error?: ControlErrorMessage | null;
 }
 
 export interface MigrationMessage {
   readonly migration_id: string;
   readonly state: string;
+  readonly options: {
+    readonly no_background: boolean;
+    readonly max_bandwidth_bytes_per_second: string;
+  } | null;
   readonly error: string;
   readonly error_reason: string;
   readonly guest_recoverable: boolean;
