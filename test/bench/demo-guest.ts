@@ -13,6 +13,7 @@ export function demoGuest(memoryBytes: number): Scenario {
     description:
       `A QEMU guest of ${formatBytes(memoryBytes)} that verifies and writes ${WORKING_SET_MIB} MiB moves ` +
       'over loopback while the background runs.',
+    ramBytes: memoryBytes,
     round: () => measure(memoryBytes),
   };
 }

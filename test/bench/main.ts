@@ -1,92 +1,71 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus, release } from 'node:os';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { repositoryRoot } from '../kit/repository.js';
-import type { Measurement, Scenario } from './scenario.js';
-import { scenarios } from './scenarios.js';
-import { summarize, type Summary } from './statistics.js';
+import { readBenchOptions, USAGE, UsageError, type BenchOptions } from './options.js';
+import { machineState } from './machine.js';
+import { formatTable, save, type ScenarioResult } from './report.js';
+import type { Scenario } from './scenario.js';
+import { createScenarios } from './scenarios.js';
 import { warmUp } from './warm-up.js';
 
-const USAGE = `Usage: npm run bench -- [--rounds N] [WORD…]
+/** What runs beside the guests. */
+const SERVICES_BYTES = 2 ** 30;
 
-Measures the scenarios whose name contains one of the words (default: all), N times each
-(default 5), interleaved, and writes results/bench.json.`;
+const DEFAULT_ROUNDS = 5;
 
-/** Two guests' RAM of the largest scenario, and what runs beside them. */
-const WARM_UP_BYTES = 5 * 2 ** 30;
-
-interface ScenarioResult {
-  readonly scenario: Scenario;
-  readonly rounds: Measurement[];
-}
-
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { rounds: { type: 'string', default: '5' }, help: { type: 'boolean', short: 'h' } },
-  });
-  const rounds = Number(values.rounds);
-  if (values.help === true || !Number.isInteger(rounds) || rounds < 1) {
-    process.stderr.write(`${USAGE}\n`);
-    return values.help === true ? 0 : 2;
+async function main(args: readonly string[]): Promise<number> {
+  const options = readBenchOptions(args);
+  if (options === 'help') {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
   }
-  const chosen = scenarios.filter(
-    ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
-  );
-  const results = await measure(chosen, rounds);
-  process.stdout.write(formatTable(results));
-  process.stdout.write(`\nWritten to ${await save(results)}\n`);
+  if (options === 'list') {
+    for (const { name } of createScenarios({ stallMs: 0 })) process.stdout.write(`${name}\n`);
+    return 0;
+  }
+  const results = choose(options).map((scenario): ScenarioResult => ({ scenario, rounds: [] }));
+  // A guest's RAM is there twice.
+  await warmUp(SERVICES_BYTES + 2 * Math.max(...results.map(({ scenario }) => scenario.ramBytes)));
+  try {
+    await measure(results, options.rounds);
+  } finally {
+    // A round that failed does not undo those before it.
+    const measured = results.filter(({ rounds }) => rounds.length > 0);
+    process.stdout.write(formatTable(measured));
+    process.stdout.write(`\nWritten to ${await save(measured)}\n`);
+  }
   return 0;
 }
 
-async function measure(chosen: readonly Scenario[], rounds: number): Promise<ScenarioResult[]> {
-  await warmUp(WARM_UP_BYTES);
-  const results = chosen.map((scenario) => ({ scenario, rounds: [] as Measurement[] }));
-  for (let round = 1; round <= rounds; round++) {
-    for (const result of results) {
-      process.stderr.write(`round ${round} of ${rounds}: ${result.scenario.name}\n`);
-      result.rounds.push(await result.scenario.round());
+function choose(options: BenchOptions): Scenario[] {
+  const { names } = options;
+  const scenarios = createScenarios(options);
+  const unknown = names.find((part) => !scenarios.some(({ name }) => name.includes(part)));
+  if (unknown !== undefined) {
+    const all = scenarios.map(({ name }) => name).join('\n  ');
+    throw new UsageError(`No scenario's name contains "${unknown}"; they are\n  ${all}`);
+  }
+  return scenarios.filter(({ name }) => names.length === 0 || names.some((part) => name.includes(part)));
+}
+
+async function measure(results: readonly ScenarioResult[], rounds: number | null): Promise<void> {
+  const most = Math.max(...results.map(({ scenario }) => roundsOf(scenario, rounds)));
+  for (let round = 1; round <= most; round++) {
+    // The other way round every second time: what drifts, drifts for and against each.
+    for (const result of round % 2 === 1 ? results : results.toReversed()) {
+      const { scenario } = result;
+      if (round > roundsOf(scenario, rounds)) continue;
+      process.stderr.write(`round ${round} of ${roundsOf(scenario, rounds)}: ${scenario.name}\n`);
+      result.rounds.push({ machine: machineState(), measured: await scenario.round() });
     }
   }
-  return results;
 }
 
-function formatTable(results: readonly ScenarioResult[]): string {
-  return results
-    .map(({ scenario, rounds }) => {
-      const rows = Object.entries(summarize(rounds)).map(([metric, summary]) => formatRow(metric, summary));
-      return `\n${scenario.name} (${rounds.length} rounds: median, lowest, highest)\n${rows.join('')}`;
-    })
-    .join('');
+function roundsOf(scenario: Scenario, rounds: number | null): number {
+  return rounds ?? scenario.rounds ?? DEFAULT_ROUNDS;
 }
 
-function formatRow(metric: string, { median, min, max }: Summary): string {
-  const cells = [median, min, max].map((value) => value.toFixed(value < 100 ? 1 : 0).padStart(10));
-  return `  ${metric.padEnd(16)}${cells.join('')}\n`;
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`${error.message}\n\n${USAGE}\n`);
+  process.exitCode = 2;
 }
-
-async function save(results: readonly ScenarioResult[]): Promise<string> {
-  const folder = join(repositoryRoot, 'results');
-  const path = join(folder, 'bench.json');
-  const machine = {
-    cpus: cpus().length,
-    cpu: cpus()[0]?.model ?? '',
-    kernel: release(),
-    node: process.version,
-  };
-  const report = results.map(({ scenario: { name, description }, rounds }) => ({
-    name,
-    description,
-    summary: summarize(rounds),
-    rounds,
-  }));
-  await mkdir(folder, { recursive: true });
-  await writeFile(
-    path,
-    `${JSON.stringify({ at: new Date().toISOString(), machine, scenarios: report }, null, 2)}\n`,
-  );
-  return path;
-}
-
-process.exitCode = await main();
