@@ -6,6 +6,7 @@ export default defineConfig({
       'run/**/*.test.ts',
       'setup/**/*.test.ts',
       'demo/**/*.test.ts',
+      'bench/**/*.test.ts',
       'kit/**/*.test.ts',
       'contract/**/*.test.ts',
       'integration/**/*.test.ts',

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
-import { call, IncomingServiceClient } from '@umem/api';
+import { call, IncomingServiceClient, Placement } from '@umem/api';
 import { silentLogger, startDaemon } from '@umem/daemon';
 import { destinationAgentDaemon } from '@umem/destination-agent';
 import { expect, onTestFinished, test } from 'vitest';
@@ -24,7 +24,8 @@ test('the sample launch profile is one that a destination-agent takes, with opti
   const client = new IncomingServiceClient(agent.address, credentials.createInsecure());
   onTestFinished(() => client.close());
   const blocks = [{ blockId: 'pc.ram', sizeBytes: 1n << 20n, hostPageSizeBytes: 4096n }];
-  const request = { name: 'web1', blocks, profile: 'sample' };
+  const placement = Placement.COPY;
+  const request = { name: 'web1', blocks, profile: 'sample', placement, vhostUserDevices: [] };
   const { checks } = await call(client, client.preflight, request, { peer: 'destination-agent' });
   const about = (name: string) => checks.find(({ check }) => check === name);
   expect(about('profile')).toMatchObject({ passed: true, finding: '"sample" is valid' });

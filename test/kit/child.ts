@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 
 export interface ChildOptions {
   /** Shown in front of its log. */
@@ -10,6 +11,8 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Its stderr is this process's own (a terminal, if this has one) and is not kept. */
   readonly showStderr?: boolean;
+  /** Connections that it inherits as descriptors 3, 4, …; they are not this process's any more. */
+  readonly inherits?: readonly Socket[];
 }
 
 export interface ChildExit {
@@ -18,7 +21,7 @@ export interface ChildExit {
 }
 
 /** How long a child may take to end after SIGTERM. */
-const STOP_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 60_000;
 
 /** A child process whose output is kept. */
 export class Child {
@@ -54,8 +57,14 @@ export class Child {
   static async start(options: ChildOptions): Promise<Child> {
     const child = spawn(options.command, options.args, {
       env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', options.showStderr === true ? 'inherit' : 'pipe'],
+      stdio: [
+        'ignore',
+        'pipe',
+        options.showStderr === true ? 'inherit' : 'pipe',
+        ...(options.inherits ?? []),
+      ],
     });
+    for (const socket of options.inherits ?? []) socket.destroy();
     await once(child, 'spawn');
     if (child.pid === undefined) throw new Error(`${options.name} started without a process id`);
     return new Child(options.name, child.pid, child);

@@ -9,7 +9,7 @@ const POLL_MS = 20;
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | null> | T | null,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Lab } from './lab.js';
@@ -16,6 +17,13 @@ export interface HostFlags {
   readonly sourceAgent?: readonly string[];
   readonly destinationAgent?: readonly string[];
   readonly pageServer?: readonly string[];
+  /** Connections that a service inherits as descriptors 3, 4, … */
+  readonly inherits?: {
+    readonly sourceAgent?: readonly Socket[];
+    readonly pageServer?: readonly Socket[];
+  };
+  /** What the host shall lack: words of native/test/programs/restrict.c. */
+  readonly lacks?: readonly string[];
 }
 
 /** One set of services, as every host runs it; several share this machine's loopback. */
@@ -50,15 +58,19 @@ export class Host {
     const dirs = { ram: join(lab.ramDir, name), profiles: join(dir, 'profiles') };
     for (const path of Object.values(dirs)) await mkdir(path, { mode: 0o700 });
 
+    const lacks = flags.lacks ?? [];
     const pageServer = await Service.start(lab, {
+      lacks,
       name: `${name}/page-server`,
       program: 'page-server',
       listen: `unix:${join(dir, 'umemd.sock')}`,
       stateDir: join(dir, 'page-server'),
       args: flags.pageServer ?? [],
+      inherits: flags.inherits?.pageServer ?? [],
     });
     const [destinationAgent, sourceAgent] = await Promise.all([
       Service.start(lab, {
+        lacks,
         name: `${name}/destination-agent`,
         program: 'destination-agent',
         stateDir: join(dir, 'destination'),
@@ -68,10 +80,12 @@ export class Host {
         ],
       }),
       Service.start(lab, {
+        lacks,
         name: `${name}/source-agent`,
         program: 'source-agent',
         stateDir: join(dir, 'source'),
         args: flags.sourceAgent ?? [],
+        inherits: flags.inherits?.sourceAgent ?? [],
       }),
     ]);
     return new Host(name, dirs, { pageServer, destinationAgent, sourceAgent });

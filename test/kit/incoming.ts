@@ -16,6 +16,8 @@ export interface IncomingReport {
   readonly vmmPid: number | null;
   /** Null before the page server has said anything. */
   readonly umemState: string | null;
+  /** Null unless it is FAILED. */
+  readonly error: { readonly message: string; readonly guestRecoverable: boolean } | null;
 }
 
 /** An incoming VM of a host; rejects when there is none. */
@@ -29,9 +31,14 @@ export function waitForIncoming(
   host: Host,
   name: string,
   accepts: (incoming: IncomingReport) => boolean,
+  timeoutMs?: number,
 ): Promise<IncomingReport> {
-  return eventually(`${name} to get there on the ${host.name} host`, async () => {
-    const incoming = await getIncoming(host, name).catch(() => null);
-    return incoming !== null && accepts(incoming) ? incoming : null;
-  });
+  return eventually(
+    `${name} to get there on the ${host.name} host`,
+    async () => {
+      const incoming = await getIncoming(host, name).catch(() => null);
+      return incoming !== null && accepts(incoming) ? incoming : null;
+    },
+    timeoutMs,
+  );
 }

@@ -23,6 +23,10 @@ export interface Machine {
   readonly blocks: readonly MachineBlock[];
   /** Default 1. */
   readonly cpus?: number;
+  /** Begin of the paths of a second QMP socket, `…-before` and `…-after`. Default: none. */
+  readonly monitor?: string;
+  /** Further words of the kernel's command line. */
+  readonly kernelOptions?: readonly string[];
   /** Further QEMU arguments, equal on both hosts. */
   readonly devices?: readonly string[];
   readonly workload: GuestWorkload;
@@ -52,13 +56,21 @@ export function qemuArgs(machine: Machine, place: MachinePlace): string[] {
       '-initrd',
       guestImage.initrd,
       '-append',
-      kernelCommandLine(machine.workload),
+      [kernelCommandLine(machine.workload), ...(machine.kernelOptions ?? [])].join(' '),
     ],
     ...['-nodefaults', '-display', 'none', '-no-reboot'],
     ...['-serial', `file:${place.serialPath}`, '-qmp', `unix:${place.qmpPath},server=on,wait=off`],
     ...(machine.devices ?? []),
+    ...(machine.monitor === undefined
+      ? []
+      : ['-qmp', `unix:${monitorPath(machine.monitor, place.incoming)},server=on,wait=off`]),
     ...(place.incoming ? ['-incoming', 'defer'] : []),
   ];
+}
+
+/** Path of the second QMP socket: the agents occupy the first. */
+export function monitorPath(monitor: string, incoming: boolean): string {
+  return `${monitor}-${incoming ? 'after' : 'before'}`;
 }
 
 function memoryArgs(machine: Machine, place: MachinePlace): string[] {

@@ -28,6 +28,8 @@ export interface MigrationReport {
     readonly count: number;
   };
   readonly bytesOnWire: number;
+  readonly touchRequests: number;
+  readonly touchedPages: number;
   readonly error: {
     readonly reason: string;
     readonly message: string;

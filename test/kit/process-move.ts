@@ -16,6 +16,8 @@ export interface ProcessMoveOptions {
   /** Blocks of the source that are memfds instead of files. */
   readonly memfds?: readonly string[];
   readonly workload?: ProcessWorkload;
+  /** Where the RAM files of the source are. Default: on tmpfs. */
+  readonly ramDir?: string;
   readonly flags?: { readonly source?: HostFlags; readonly destination?: HostFlags };
 }
 
@@ -67,7 +69,7 @@ export class ProcessMove {
     const ramPaths = new Map(
       blocks
         .filter(({ id }) => !(options.memfds ?? []).includes(id))
-        .map(({ id }) => [id, join(lab.ramDir, `${VM}.${id}`)]),
+        .map(({ id }) => [id, join(options.ramDir ?? lab.ramDir, `${VM}.${id}`)]),
     );
     const workload = options.workload ?? {};
     const guest = await startProcessGuest({
@@ -92,12 +94,12 @@ export class ProcessMove {
   }
 
   /** `umemctl incoming prepare`: the destination waits for a VMM that somebody else starts. */
-  async prepare(): Promise<Prepared> {
+  async prepare(...flags: readonly string[]): Promise<Prepared> {
     const agents = [
       ...['--agent', this.destination.destinationAgent.address],
       ...['--source', this.source.sourceAgent.address],
     ];
-    return (await umemctlJson(['incoming', 'prepare', VM, ...agents])) as Prepared;
+    return (await umemctlJson(['incoming', 'prepare', VM, ...agents, ...flags])) as Prepared;
   }
 
   /** Starts the guest's other half as `prepared` says; `qmpPath` puts something in between. */
@@ -160,6 +162,12 @@ export class ProcessMove {
   async migration(): Promise<MigrationReport> {
     const agent = this.source.sourceAgent.address;
     return toMigrationReport(await umemctlJson(['migration', 'get', VM, '--agent', agent]));
+  }
+
+  /** `umemctl migration finish` or `set`, which must succeed. */
+  async change(verb: 'finish' | 'set', ...flags: readonly string[]): Promise<MigrationReport> {
+    const agent = this.source.sourceAgent.address;
+    return toMigrationReport(await umemctlJson(['migration', verb, VM, '--agent', agent, ...flags]));
   }
 
   /** `umemctl migration cancel`. */

@@ -30,13 +30,13 @@ export class QemuGuest {
     this.ramPaths = ramPaths;
   }
 
-  /** Starts QEMU; resolves when the workload ticks. */
-  static async boot(lab: Lab, name: string, machine: Machine): Promise<QemuGuest> {
+  /** Starts QEMU, with RAM files in `ramDir`; resolves when the workload ticks. */
+  static async boot(lab: Lab, name: string, machine: Machine, ramDir = lab.ramDir): Promise<QemuGuest> {
     const dir = await lab.makeDir(`qemu-${name}`);
     const ramPaths = new Map(
       machine.blocks
         .filter(({ backing = 'file' }) => backing === 'file')
-        .map(({ id }) => [id, join(lab.ramDir, `${name}.${id}`)]),
+        .map(({ id }) => [id, join(ramDir, `${name}.${id}`)]),
     );
     const qmpPath = join(dir, 'qmp.sock');
     const console = new SerialConsole(join(dir, 'serial'));

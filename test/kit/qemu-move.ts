@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { Host } from './host.js';
+import { Host, type HostFlags } from './host.js';
 import { getIncoming } from './incoming.js';
 import type { Lab } from './lab.js';
 import type { Machine } from './machine.js';
@@ -22,13 +22,23 @@ export interface QemuMove {
   readonly after: SerialConsole;
 }
 
+export interface QemuMoveOptions {
+  /** Where the RAM files of the source are. Default: on tmpfs. */
+  readonly ramDir?: string;
+  readonly destination?: HostFlags;
+}
+
 /** Boots and registers the guest; the destination has a launch profile for it. */
-export async function startQemuMove(lab: Lab, machine: Machine): Promise<QemuMove> {
+export async function startQemuMove(
+  lab: Lab,
+  machine: Machine,
+  options: QemuMoveOptions = {},
+): Promise<QemuMove> {
   const [source, destination] = await Promise.all([
     Host.start(lab, 'source'),
-    Host.start(lab, 'destination'),
+    Host.start(lab, 'destination', options.destination),
   ]);
-  const guest = await QemuGuest.boot(lab, VM, machine);
+  const guest = await QemuGuest.boot(lab, VM, machine, options.ramDir);
   const after = new SerialConsole(join(lab.dir, 'serial-after'));
   await destination.addProfile(VM, qemuProfile(machine, after.path));
   await umemctlJson(['vm', 'register', VM, '--agent', source.sourceAgent.address, '--qmp', guest.qmpPath]);

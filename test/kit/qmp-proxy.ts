@@ -71,7 +71,8 @@ export class QmpProxy {
     vmm.on('error', () => agent.destroy());
     agent.on('error', () => vmm.destroy());
     agent.on('close', () => vmm.destroy());
-    void this.#forwardCommands(agent, vmm);
+    // A connection that breaks off ends the reading of its lines with the same error.
+    this.#forwardCommands(agent, vmm).catch(() => vmm.destroy());
   }
 
   async #forwardCommands(agent: Socket, vmm: Socket): Promise<void> {

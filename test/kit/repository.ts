@@ -11,6 +11,9 @@ export const guestImage = {
   initrd: join(repositoryRoot, '.cache/guest/initrd.cpio'),
 } as const;
 
+/** Runs a command on a host that lacks something. */
+export const restrictPath = join(repositoryRoot, 'native/build/test/restrict');
+
 export type ServiceName = 'source-agent' | 'destination-agent' | 'page-server';
 
 /** The program of a service or of umemctl. */

@@ -1,11 +1,12 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Child, ChildExit } from './child.js';
 import { eventually } from './eventually.js';
 import type { Lab } from './lab.js';
-import { programPath, type ServiceName } from './repository.js';
+import { programPath, restrictPath, type ServiceName } from './repository.js';
 
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 60_000;
 
 export interface ServiceOptions {
   /** Shown in logs: "source/page-server". */
@@ -16,6 +17,10 @@ export interface ServiceOptions {
   readonly stateDir: string;
   /** All other flags. */
   readonly args?: readonly string[];
+  /** Connections that it inherits as descriptors 3, 4, …, at its first start. */
+  readonly inherits?: readonly Socket[];
+  /** What its host shall lack: words of native/test/programs/restrict.c. */
+  readonly lacks?: readonly string[];
 }
 
 /** A daemon of ours as a child process; may be started again after it has ended. */
@@ -49,7 +54,11 @@ export class Service {
 
   /** Starts it again, on the same address and state. */
   async startAgain(): Promise<void> {
-    const { child, address } = await launch(this.#lab, { ...this.options, listen: this.#address });
+    const { child, address } = await launch(this.#lab, {
+      ...this.options,
+      listen: this.#address,
+      inherits: [],
+    });
     this.#child = child;
     this.#address = address;
   }
@@ -69,17 +78,21 @@ async function launch(lab: Lab, options: ServiceOptions): Promise<{ child: Child
   const addressFile = join(options.stateDir, 'address');
   await mkdir(options.stateDir, { recursive: true, mode: 0o700 });
   await rm(addressFile, { force: true });
+  const lacks = options.lacks ?? [];
+  const restricted = lacks.length === 0 ? [] : [restrictPath, ...lacks, '--'];
+  const [command, ...first] = [...restricted, process.execPath, programPath(options.program)];
   const child = await lab.start({
     name: options.name,
-    command: process.execPath,
+    command,
     args: [
-      programPath(options.program),
+      ...first,
       '--listen',
       options.listen ?? '127.0.0.1:0',
       '--state-dir',
       options.stateDir,
       ...(options.args ?? []),
     ],
+    inherits: options.inherits ?? [],
   });
   // The daemon writes the address it got when it serves it.
   const address = await eventually(
