@@ -10,7 +10,8 @@ import {
   PeerUnavailable,
   WrongState,
 } from '@umem/errors';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { GuestMemory } from './session/guest-memory.js';
 import { Fixture } from './testing/page-server-fixture.js';
 
 const MiB = 1 << 20;
@@ -233,6 +234,22 @@ describe('DeleteUmem', () => {
     expect(await fixture.vmm.read('ram0', 1)).toBe(0);
     await expect(fixture.delete()).rejects.toThrow(NotFound);
     await fixture.create();
+  });
+
+  test('goes well when the VMM exits while its memory is let go', async () => {
+    const fixture = await start();
+    const { handoffSocketPath } = await fixture.create();
+    await fixture.handOver(handoffSocketPath);
+    const unregister = Reflect.get(GuestMemory.prototype, 'unregister');
+    const spy = vi.spyOn(GuestMemory.prototype, 'unregister');
+    onTestFinished(() => spy.mockRestore());
+    spy.mockImplementationOnce(async function (this: GuestMemory) {
+      await fixture.vmm.close();
+      await unregister.call(this);
+    });
+    await fixture.delete();
+    expect(spy).toHaveBeenCalledOnce();
+    await expect(fixture.delete()).rejects.toThrow(NotFound);
   });
 
   test('of an armed set is refused, unless the guest never ran or its VMM is gone', async () => {

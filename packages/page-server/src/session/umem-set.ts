@@ -192,7 +192,12 @@ export class UmemSet {
         `${missing} pages are missing and a guest may be running; end its VMM first, or vouch with guest_never_ran`,
       );
     this.#letGo();
-    if (!this.#guest.isVmmGone()) await this.#guest.unregister();
+    try {
+      if (!this.#guest.isVmmGone()) await this.#guest.unregister();
+    } catch (error) {
+      // It has exited meanwhile, and what it had registered with it.
+      if (!this.#guest.isVmmGone()) throw error;
+    }
     this.#guest.close();
   }
 

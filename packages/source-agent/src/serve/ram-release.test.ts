@@ -43,3 +43,14 @@ test('a huge page is freed when its last page is confirmed or given up', () => {
     [1024, 512],
   ]);
 });
+
+test('when the destination needs nothing more, all that was not freed yet is', () => {
+  const { sent, freed, release } = start(2 << 20);
+  release.placed(0, [{ pgoff: 0, pageCount: 512 }]);
+  sent.remove(0, 700);
+  release.placedAll();
+  expect(freed).toEqual([]);
+  release.allow();
+  const pages = freed.flatMap(([pgoff, count]) => Array.from({ length: count }, (_, i) => pgoff + i));
+  expect([...new Set(pages)].sort((a, b) => a - b)).toEqual(Array.from({ length: 2048 }, (_, i) => i));
+});

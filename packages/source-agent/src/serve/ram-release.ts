@@ -1,4 +1,4 @@
-import { TARGET_PAGE_SIZE, type PageRange, type RamBlock } from '@umem/ram';
+import { pagesIn, TARGET_PAGE_SIZE, type PageRange, type RamBlock } from '@umem/ram';
 import type { SentPages } from '../ram/sent-pages.js';
 
 /** Frees pages of one block: whole host pages. */
@@ -28,6 +28,12 @@ export class RamRelease {
     const confirmed = ranges.flatMap((range) => this.#pages.confirm(block, range));
     if (this.#early) this.#early.push(...confirmed.map((range) => ({ block, range })));
     else this.#free(block, confirmed);
+  }
+
+  /** The destination needs nothing more: what it has not confirmed one by one is in place, too. */
+  placedAll(): void {
+    for (const [block, each] of this.#blocks.entries())
+      this.placed(block, [{ pgoff: 0, pageCount: pagesIn(each) }]);
   }
 
   /** The guest runs on the destination: the source never runs again. Idempotent. */

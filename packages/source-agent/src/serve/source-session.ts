@@ -201,7 +201,11 @@ export class SourceSession {
         if (this.#eocFrom.has(peer)) return;
         this.#eocFrom.add(peer);
         this.#log(events.endOfConnection, peer, {});
-        if (peer === DESTINATION) this.#settings.listener.onEoc();
+        if (peer === DESTINATION) {
+          // Confirmations that are still on their way are overtaken.
+          this.#release?.placedAll();
+          this.#settings.listener.onEoc();
+        }
         void this.registry.endLanes(peer, null);
       },
       onPlaced: (peer, block, ranges) => {
