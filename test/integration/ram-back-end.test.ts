@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { getIncoming } from '../kit/incoming.js';
 import { test } from '../kit/lab-test.js';
+import type { Lab } from '../kit/lab.js';
 import { mappingsOf } from '../kit/process-memory.js';
 import { ProcessMove, reportOf } from '../kit/process-move.js';
 import { startRamBackEnd } from '../kit/ram-back-end.js';
@@ -19,15 +20,20 @@ async function sha256(path: string): Promise<string> {
     .digest('hex');
 }
 
-test('a process that gets RAM by a descriptor, while the guest runs, is served in every part that it maps', async ({
-  lab,
-}) => {
+/** A guest that can move with placement cache; `path`: its RAM on the destination, `after`: its VMM there. */
+async function startMove(lab: Lab) {
   const move = await ProcessMove.start(lab, { workload: READER, blockSizes: [SIZE] });
   await move.register();
   const prepared = await move.prepare('--placement', 'cache');
   const after = await move.startIncoming(prepared);
-  const path = prepared.ram[0]?.path ?? '';
-  const backEnd = await startRamBackEnd(lab, { path, size: SIZE }, prepared.env);
+  return { move, path: prepared.ram[0]?.path ?? '', env: prepared.env, after };
+}
+
+test('a process that gets RAM by a descriptor, while the guest runs, is served in every part that it maps', async ({
+  lab,
+}) => {
+  const { move, path, env, after } = await startMove(lab);
+  const backEnd = await startRamBackEnd(lab, { path, size: SIZE }, env);
   const migrating = await move.startMigrate('-p', '--max-bandwidth', '4MiB');
   await move.waitForMigration(({ state }) => state === 'POSTCOPY_ACTIVE');
   await backEnd.map();
@@ -56,11 +62,7 @@ test('a process that gets RAM by a descriptor, while the guest runs, is served i
 test('a process that uses guest RAM without handing it over stops the guest, and is named', async ({
   lab,
 }) => {
-  const move = await ProcessMove.start(lab, { workload: READER, blockSizes: [SIZE] });
-  await move.register();
-  const prepared = await move.prepare('--placement', 'cache');
-  await move.startIncoming(prepared);
-  const path = prepared.ram[0]?.path ?? '';
+  const { move, path } = await startMove(lab);
   const stranger = await startRamBackEnd(lab, { path, size: SIZE }, {});
   const migrating = await move.startMigrate('-p', '--max-bandwidth', '1MiB');
   await move.waitForMigration(({ state }) => state === 'POSTCOPY_ACTIVE');
@@ -74,11 +76,7 @@ test('a process that uses guest RAM without handing it over stops the guest, and
 test('one that has used it before the guest is stopped fails the migration, and the source runs on', async ({
   lab,
 }) => {
-  const move = await ProcessMove.start(lab, { workload: READER, blockSizes: [SIZE] });
-  await move.register();
-  const prepared = await move.prepare('--placement', 'cache');
-  await move.startIncoming(prepared);
-  const path = prepared.ram[0]?.path ?? '';
+  const { move, path } = await startMove(lab);
   const stranger = await startRamBackEnd(lab, { path, size: SIZE }, {});
   await stranger.map();
   await stranger.digest();

@@ -24,10 +24,12 @@ export interface PlacingOrder {
   readonly postcopy_flags?: number;
 }
 
-type Request = Record<string, unknown> & {
-  readonly name?: string;
-  readonly blocks?: readonly RamBlockMessage[];
-};
+/** What all requests but the streamed one have. */
+interface Request {
+  readonly name: string;
+}
+type PrepareRequest = Request & PlacingOrder & { readonly blocks: readonly RamBlockMessage[] };
+type AbortRequest = Request & { readonly reason: string };
 type Answer = sendUnaryData<object>;
 
 /** One migration as its destination sees it: each step waits at its gate. */
@@ -96,9 +98,9 @@ export class PlayedDestination {
 
 function createService(script: (name: string) => IncomingScript): UntypedServiceImplementation {
   const unary =
-    (handle: (request: Request, script: IncomingScript) => Promise<object> | object) =>
-    (call: ServerUnaryCall<Request, object>, answer: Answer): void => {
-      const current = script(call.request.name ?? '');
+    <Asked extends Request>(handle: (request: Asked, script: IncomingScript) => Promise<object> | object) =>
+    (call: ServerUnaryCall<Asked, object>, answer: Answer): void => {
+      const current = script(call.request.name);
       Promise.resolve()
         .then(() => handle(call.request, current))
         .then(
@@ -107,25 +109,25 @@ function createService(script: (name: string) => IncomingScript): UntypedService
         );
     };
   return {
-    Preflight: unary((request, current) => {
-      current.preflight = request as unknown as PlacingOrder;
+    Preflight: unary((request: Request & PlacingOrder, current) => {
+      current.preflight = request;
       return { checks: [{ check: 'conformance', passed: true, finding: 'played by the suite' }] };
     }),
-    PrepareIncoming: unary((request, current) => {
+    PrepareIncoming: unary((request: PrepareRequest, current) => {
       const { name, blocks } = request;
-      current.prepare = request as unknown as PlacingOrder;
+      current.prepare = request;
       current.enter('INCOMING_STATE_PREPARED');
       return {
-        ...incoming(name ?? '', current),
-        ram: (blocks ?? []).map((block) => ({ block, path: '/nowhere' })),
+        ...incoming(name, current),
+        ram: blocks.map((block) => ({ block, path: '/nowhere' })),
       };
     }),
-    GetIncoming: unary(({ name }, current) => incoming(name ?? '', current)),
-    ConnectIncoming: unary(async (request, current) => {
-      current.order = request as unknown as ConnectOrder;
+    GetIncoming: unary(({ name }: Request, current) => incoming(name, current)),
+    ConnectIncoming: unary(async (request: ConnectOrder, current) => {
+      current.order = request;
       await current.connect.wait();
       current.enter('INCOMING_STATE_CONNECTED');
-      return incoming(request.name ?? '', current);
+      return incoming(request.name, current);
     }),
     LoadDeviceState: (
       call: ServerReadableStream<{ name: string; data: Buffer }, object>,
@@ -151,21 +153,21 @@ function createService(script: (name: string) => IncomingScript): UntypedService
         );
       });
     },
-    ResumeIncoming: unary(async ({ name }, current) => {
+    ResumeIncoming: unary(async ({ name }: Request, current) => {
       current.resumeCalls++;
       await current.resume.wait();
       if (current.state !== 'INCOMING_STATE_COMPLETED') current.enter('INCOMING_STATE_RESUMED');
-      return incoming(name ?? '', current);
+      return incoming(name, current);
     }),
-    AbortIncoming: unary(({ reason }, current) => {
+    AbortIncoming: unary(({ reason }: AbortRequest, current) => {
       current.enter(null);
-      current.onAborted(typeof reason === 'string' ? reason : '');
+      current.onAborted(reason);
       return {};
     }),
     ForgetIncoming: unary(() => ({})),
     ListIncomings: unary(() => ({ incomings: [] })),
     WatchIncoming: (call: ServerWritableStream<Request, object>): void =>
-      watch(call, script(call.request.name ?? '')),
+      watch(call, script(call.request.name)),
   };
 }
 
@@ -176,7 +178,7 @@ function watch(call: ServerWritableStream<Request, object>, script: IncomingScri
       call.emit('error', toStatus(notFound()));
       return;
     }
-    call.write(incoming(call.request.name ?? '', script));
+    call.write(incoming(call.request.name, script));
     if (script.state !== 'INCOMING_STATE_COMPLETED') return;
     stop();
     call.end();
